@@ -1,0 +1,125 @@
+//! The public error codes.
+
+/// Declares [`ErrorCode`] with every property of a code beside its name.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $title:literal, $retry:literal, $pure:literal;)+) => {
+        /// A stable code of an error, as a problem document (RFC 9457) carries it.
+        ///
+        /// Codes are added, never renamed. Each has a page under `docs/errors/`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $($(#[$doc])* $variant),+ }
+
+        impl ErrorCode {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// The code with this name, if there is one.
+            #[must_use]
+            pub fn parse(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// The HTTP status it is answered with.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),+ }
+            }
+
+            /// The problem's title: the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+
+            /// Whether the same request may succeed later, unchanged.
+            #[must_use]
+            pub const fn is_retryable(self) -> bool {
+                match self { $(Self::$variant => $retry),+ }
+            }
+
+            /// Whether it is certain that the request changed nothing.
+            #[must_use]
+            pub const fn is_side_effect_free(self) -> bool {
+                match self { $(Self::$variant => $pure),+ }
+            }
+        }
+
+        impl std::fmt::Display for ErrorCode {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+codes! {
+    // variant = code, status, title, retryable, side-effect-free
+    /// The body is not what its content type says.
+    BodyMalformed = "body_malformed", 400, "The body cannot be read", false, true;
+    /// A query parameter, path segment or header is wrong.
+    RequestInvalid = "request_invalid", 400, "The request is not valid", false, true;
+    /// A pattern, its JSONPath or its regular expression is wrong or too large.
+    FilterInvalid = "filter_invalid", 400, "The filter is not valid", false, true;
+    /// The cursor was not made by this server, or was changed.
+    CursorInvalid = "cursor_invalid", 400, "The cursor is not valid", false, true;
+    /// The cursor belongs to another tenant or another filter.
+    CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another query", false, true;
+    /// No key, or one that is unknown, expired or revoked.
+    Unauthenticated = "unauthenticated", 401, "A valid key is required", false, true;
+    /// The key does not allow this.
+    Forbidden = "forbidden", 403, "The key does not allow this", false, true;
+    /// Nothing is served at this path.
+    RouteNotFound = "route_not_found", 404, "Nothing is served here", false, true;
+    /// The tenant has no events and no settings.
+    TenantNotFound = "tenant_not_found", 404, "There is no such tenant", false, true;
+    /// The tenant has no event with this id.
+    EventNotFound = "event_not_found", 404, "There is no such event", false, true;
+    /// There is no intent with this source key.
+    IntentNotFound = "intent_not_found", 404, "There is no such intent", false, true;
+    /// There is no such key.
+    KeyNotFound = "key_not_found", 404, "There is no such key", false, true;
+    /// There is no source with this name in the configuration.
+    SourceNotFound = "source_not_found", 404, "There is no such source", false, true;
+    /// There is no refused row with this id in the source's outbox.
+    OutboxRowNotFound = "outbox_row_not_found", 404, "There is no such refused row", false, true;
+    /// The path does not take this method.
+    MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here", false, true;
+    /// None of the accepted types can be given.
+    NotAcceptable = "not_acceptable", 406, "No acceptable representation", false, true;
+    /// The id is taken by an event with other content.
+    EventIdConflict = "event_id_conflict", 409, "The event id is taken by other content", false, true;
+    /// The source key is taken by an intent or event with other content.
+    IntentConflict = "intent_conflict", 409, "The source key is taken by other content", false, true;
+    /// The cursor is of another log, or lies beyond this one's end.
+    LogRewound = "log_rewound", 409, "The cursor is of another log", false, true;
+    /// What the cursor points at was erased by retention.
+    CursorExpired = "cursor_expired", 410, "The cursor is below the retention floor", false, true;
+    /// More events than a batch may hold.
+    BatchTooLarge = "batch_too_large", 413, "Too many events in one batch", false, true;
+    /// More bytes than a request may have.
+    BodyTooLarge = "body_too_large", 413, "The body is too large", false, true;
+    /// The body's content type is not taken here.
+    ContentTypeUnsupported = "content_type_unsupported", 415, "The content type is not supported", false, true;
+    /// An event breaks the envelope's rules; `errors` says which and where.
+    EventInvalid = "event_invalid", 422, "The event is not valid", false, true;
+    /// A batch over several tenants leaves ids out, so that a retry could not complete it.
+    EventIdsRequired = "event_ids_required", 422, "Events of several tenants need their own ids", false, true;
+    /// The caller sends faster than it may.
+    RateLimited = "rate_limited", 429, "Too many requests", true, true;
+    /// Something broke that should not.
+    Internal = "internal", 500, "Something broke on our side", true, false;
+    /// A bounded queue is full.
+    Overloaded = "overloaded", 503, "The server is at its limit", true, true;
+    /// The server is going down or not yet up.
+    Unavailable = "unavailable", 503, "The server is not taking requests", true, true;
+    /// The database cannot be reached or cannot write. The write may or may not have happened; retry with the same ids.
+    StorageUnavailable = "storage_unavailable", 503, "The storage is not available", true, false;
+    /// A producer's database cannot be reached.
+    SourceUnavailable = "source_unavailable", 503, "The source is not available", true, false;
+}

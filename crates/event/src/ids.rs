@@ -1,0 +1,276 @@
+//! Ids, positions and sequences: types, never bare strings or integers.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{TEXT_CHARS_MAX, TYPE_SEGMENTS_MAX, TYPE_SEGMENTS_MIN};
+
+/// Why a string is not a valid id or text of the envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// The string has no characters.
+    #[error("must not be empty")]
+    Empty,
+    /// The string has more than 255 characters.
+    #[error("must have at most {TEXT_CHARS_MAX} characters")]
+    TooLong,
+    /// The string holds a character that is not allowed where it stands.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// Declares a string newtype: shared, immutable, cheap to clone, valid by construction.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the text and takes it.
+            pub fn parse(text: impl AsRef<str>) -> Result<Self, TextError> {
+                let text = text.as_ref();
+                check_length(text)?;
+                let check: fn(&str) -> Result<(), TextError> = $check;
+                check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// Takes a text that was checked when it was stored.
+            pub fn trusted(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = TextError;
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::parse(text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text!(
+    /// A string of the envelope: 1 to 255 characters, none of them a control character.
+    Text,
+    check_text
+);
+text!(
+    /// A tenant's name: 1 to 255 characters, no control characters, no `/`. Names that begin with `$` belong
+    /// to Tidings itself.
+    TenantId,
+    check_tenant
+);
+text!(
+    /// An event's id, its source key: 1 to 255 visible ASCII characters without `.`, unique in its tenant.
+    EventId,
+    check_event_id
+);
+text!(
+    /// An event's type: 2 to 5 segments of lower snake case, `domain.entity.past_tense_action`.
+    EventType,
+    check_event_type
+);
+text!(
+    /// The version of an event's type: 1 to 255 characters.
+    Version,
+    check_text
+);
+
+impl TenantId {
+    /// The tenant of Tidings' own events.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::from("$system"))
+    }
+
+    /// Whether the name is kept for Tidings itself, so that no producer may use it.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+}
+
+impl Version {
+    /// The version of an event that names none.
+    #[must_use]
+    pub fn first() -> Self {
+        Self(Arc::from("1"))
+    }
+}
+
+fn check_length(text: &str) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    // Bytes bound characters from above, so the count is needed only for long texts.
+    if text.len() > TEXT_CHARS_MAX && text.chars().count() > TEXT_CHARS_MAX {
+        return Err(TextError::TooLong);
+    }
+    Ok(())
+}
+
+fn check_text(text: &str) -> Result<(), TextError> {
+    if text.chars().any(char::is_control) {
+        return Err(TextError::Malformed("must not hold control characters"));
+    }
+    Ok(())
+}
+
+fn check_tenant(text: &str) -> Result<(), TextError> {
+    check_text(text)?;
+    if text.contains('/') {
+        return Err(TextError::Malformed("must not hold '/'"));
+    }
+    Ok(())
+}
+
+fn check_event_id(text: &str) -> Result<(), TextError> {
+    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'.') {
+        Ok(())
+    } else {
+        Err(TextError::Malformed("must be visible ASCII characters without '.'"))
+    }
+}
+
+fn check_event_type(text: &str) -> Result<(), TextError> {
+    const SHAPE: TextError = TextError::Malformed(
+        "must be 2 to 5 dotted segments of lower snake case, like 'sales.lead.status_changed'",
+    );
+    let mut segments = 0;
+    for segment in text.split('.') {
+        segments += 1;
+        let bytes = segment.as_bytes();
+        let starts_well = bytes.first().is_some_and(u8::is_ascii_lowercase);
+        let ends_well = bytes.last().is_some_and(|b| *b != b'_');
+        let middle = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+        if !(starts_well && ends_well && middle) || segment.contains("__") {
+            return Err(SHAPE);
+        }
+    }
+    if (TYPE_SEGMENTS_MIN..=TYPE_SEGMENTS_MAX).contains(&segments) { Ok(()) } else { Err(SHAPE) }
+}
+
+/// Declares an integer newtype.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+
+            /// The number that follows.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// Number of a partition, from 0.
+    PartitionId(u32)
+);
+number!(
+    /// Gapless number of an event in its partition: 1, 2, 3, … Zero stands before the first. Never shown to tenants.
+    Position(u64)
+);
+number!(
+    /// Gapless number of an event in its tenant: 1, 2, 3, … Zero stands before the first. Public.
+    Sequence(u64)
+);
+number!(
+    /// The store's short name of a tenant. Never shown.
+    TenantNo(i64)
+);
+
+/// Names one life of a log: made when the store is created, changed when it is restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogId(pub ulid::Ulid);
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Random bytes that hide what a digest was taken of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Salt(pub [u8; 16]);
+
+/// SHA-256 over an event's canonical form: one leaf of its tenant's transparency log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

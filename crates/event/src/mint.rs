@@ -1,0 +1,29 @@
+//! Where defaults come from: new ids and the present moment.
+
+use crate::{EventId, Timestamp};
+
+/// Gives what an event leaves out. Tests and simulations bring their own.
+pub trait Mint {
+    /// A new id that no other event has.
+    fn id(&mut self) -> EventId;
+    /// The present moment.
+    fn now(&mut self) -> Timestamp;
+}
+
+/// The system's clock, and ULIDs that rise within one process even inside a millisecond.
+#[derive(Default)]
+pub struct SystemMint {
+    ulids: ulid::Generator,
+}
+
+impl Mint for SystemMint {
+    fn id(&mut self) -> EventId {
+        // The generator fails only when 2^80 ids were made in one millisecond; a fresh one is then as good.
+        let ulid = self.ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate());
+        EventId::trusted(ulid.to_string())
+    }
+
+    fn now(&mut self) -> Timestamp {
+        Timestamp::new(jiff::Timestamp::now())
+    }
+}
