@@ -1,0 +1,40 @@
+# Every command takes what it needs from scripts/; `make test` is what CI runs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt crash bench setup clean-tools
+
+# `make run PROFILE=release` builds optimized; the default is the profile that is ready soonest.
+PROFILE ?= dev
+TARGET_DIR := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+run: build ## Build and start the demo (DEMO_SECONDS=20 ends it by itself)
+	@$(TARGET_DIR)/tidings $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+build: ## Build the binary (PROFILE=dev|release|dist)
+	cargo build --locked --profile $(PROFILE) --bin tidings
+
+test: ## Install what is missing, then run every check and test
+	@scripts/test
+
+lint: ## Form, lints, dependencies
+	@scripts/setup
+	@scripts/lint
+
+fmt: ## Format the code
+	cargo fmt --all
+
+crash: ## Kill the server TIDINGS_KILLS times (50) under load and reconcile, on both databases
+	@TIDINGS_KILLS=$${TIDINGS_KILLS:-50} scripts/with-postgres scripts/crash
+
+bench: ## Every figure of the README, on this machine
+	cargo build --locked --release --bin tidings --bin tidings-bench
+	@scripts/with-postgres target/release/tidings-bench
+
+setup: ## Install what the checks need and the machine has not
+	@scripts/setup
+
+clean-tools: ## Remove what `make setup` put into this folder
+	rm -rf .tools
