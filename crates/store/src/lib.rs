@@ -12,7 +12,7 @@ use tidings_event::{
 };
 
 /// What a caller can act on when the storage fails.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached, is locked for too long, or is full. The same call may succeed later.
     #[error("the storage is not available: {reason}")]
@@ -230,6 +230,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// A partition's last position.
     async fn head(&self, partition: PartitionId) -> Result<Position>;
+
+    /// Every partition's last position, in order of partition. Asked for many times a second, so a store overrides
+    /// this with a single statement.
+    async fn heads(&self) -> Result<Vec<Position>> {
+        let mut heads = Vec::new();
+        for partition in 0..self.log().partitions {
+            heads.push(self.head(PartitionId(partition)).await?);
+        }
+        Ok(heads)
+    }
 
     /// A tenant's events after a sequence.
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice>;
