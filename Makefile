@@ -11,7 +11,7 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 run: build ## Build and start the demo (DEMO_SECONDS=20 ends it by itself)
-	@$(TARGET_DIR)/tidings $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@$(TARGET_DIR)/tidings demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 build: ## Build the binary (PROFILE=dev|release|dist)
 	cargo build --locked --profile $(PROFILE) --bin tidings
@@ -27,11 +27,11 @@ fmt: ## Format the code
 	cargo fmt --all
 
 crash: ## Kill the server TIDINGS_KILLS times (50) under load and reconcile, on both databases
-	@TIDINGS_KILLS=$${TIDINGS_KILLS:-50} scripts/with-postgres scripts/crash
+	@scripts/crash
 
 bench: ## Every figure of the README, on this machine
 	cargo build --locked --release --bin tidings --bin tidings-bench
-	@scripts/with-postgres target/release/tidings-bench
+	@target/release/tidings-bench
 
 setup: ## Install what the checks need and the machine has not
 	@scripts/setup

@@ -1,0 +1,109 @@
+// A real `tidings serve` of a test's own: a data directory that goes away, a free port, an admin key.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(fileURLToPath(import.meta.url), '../../..');
+
+/** The binary under test. */
+export const binary = process.env.TIDINGS_BIN ?? join(root, 'target/debug/tidings');
+
+const key = 'black-box-admin-key-0123456789abcdef';
+// Longer than a start takes on a busy machine.
+const patienceMs = 60_000;
+
+async function freePort() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export class Server {
+  #child;
+  #output = '';
+
+  /** Starts a server over a fresh log. */
+  static async start() {
+    const server = new Server();
+    server.directory = await mkdtemp(join(tmpdir(), 'tidings-black-box-'));
+    server.port = await freePort();
+    server.url = `http://127.0.0.1:${server.port}`;
+    server.key = key;
+    await server.run();
+    return server;
+  }
+
+  /** Starts it again over the same log, on the same port. */
+  async run() {
+    this.#child = spawn(binary, ['serve', '--data-dir', this.directory, '--listen', `127.0.0.1:${this.port}`], {
+      env: { ...process.env, TIDINGS_ADMIN_KEY: key },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => (this.#output = (this.#output + text).slice(-20_000)));
+    }
+    const deadline = Date.now() + patienceMs;
+    while (!(await this.#ready())) {
+      if (this.#child.exitCode !== null || Date.now() > deadline) {
+        throw new Error(`tidings did not start:\n${this.#output}`);
+      }
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  async #ready() {
+    try {
+      return (await fetch(`${this.url}/readyz`)).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Ends the process and waits for its end. */
+  async stop(signal = 'SIGTERM') {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await exit;
+  }
+
+  /** Ends it and forgets its log. */
+  async close() {
+    await this.stop('SIGKILL');
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** A request with the admin key. */
+  request(path, { headers, ...init } = {}) {
+    return fetch(this.url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...headers } });
+  }
+
+  /** Emits native events; throws unless they are taken. */
+  async emit(events) {
+    const answer = await this.request('/v1/events', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(events),
+    });
+    const text = await answer.text();
+    if (answer.status !== 201) throw new Error(`${answer.status} ${text}`);
+    return JSON.parse(text).results;
+  }
+
+  /** The text of one feed page. */
+  async feedText(tenant, query = '', headers = {}) {
+    const answer = await this.request(`/v1/tenants/${encodeURIComponent(tenant)}/feed?${query}`, { headers });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${answer.status} ${text}`);
+    return { text, headers: Object.fromEntries(answer.headers) };
+  }
+}
