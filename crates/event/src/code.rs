@@ -92,6 +92,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here", false, true;
     /// None of the accepted types can be given.
     NotAcceptable = "not_acceptable", 406, "No acceptable representation", false, true;
+    /// The request's body did not arrive in time.
+    RequestTimeout = "request_timeout", 408, "The request took too long to arrive", true, true;
     /// The id is taken by an event with other content.
     EventIdConflict = "event_id_conflict", 409, "The event id is taken by other content", false, true;
     /// The source key is taken by an intent or event with other content.
