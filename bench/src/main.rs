@@ -1,1 +1,149 @@
-fn main() {}
+//! `tidings-bench`: every figure that the README quotes, each beside its ceiling measured in the same run.
+#![allow(clippy::print_stdout, reason = "the table is the product of this binary")]
+
+mod append;
+mod bare_postgres;
+mod bare_sqlite;
+mod business;
+mod events;
+mod feed;
+mod ingest;
+mod load;
+mod report;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tidings_testkit::Postgres;
+use clap::{Parser, ValueEnum};
+
+use crate::report::{Report, say};
+
+/// Measures Tidings on this machine. Build `tidings` with the same profile first.
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; everything when left out.
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// Share of the usual amount of work, from 0.01 to 10.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Where to write the figures as JSON.
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+    /// Leave PostgreSQL out.
+    #[arg(long)]
+    sqlite_only: bool,
+    /// Sizes of the log, in rows, at which the cost of an append is measured.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+    sizes: Vec<usize>,
+    /// Answer every request with 201 at this address: the ceiling's own server.
+    #[arg(long, hide = true)]
+    bare_http: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum What {
+    /// Appends through the engine.
+    Append,
+    /// Single events over HTTP.
+    Ingest,
+    /// An outbox row in a business transaction.
+    Outbox,
+    /// Outbox to log.
+    Pump,
+    /// Commit to live reader.
+    Latency,
+    /// A reader that pages from the start.
+    Replay,
+    /// A thousand readers that wait.
+    Idle,
+    /// The cost of an append as the log grows.
+    Growth,
+}
+
+/// How much work to do, as a share of the usual.
+#[derive(Clone, Copy)]
+pub struct Scale(f64);
+
+impl Scale {
+    /// A count of events, in whole thousands.
+    pub fn of(self, count: usize) -> usize {
+        (((count as f64 * self.0) / 1_000.0).ceil() as usize).max(1) * 1_000
+    }
+
+    pub fn time(self, time: Duration) -> Duration {
+        time.mul_f64(self.0.clamp(0.2, 3.0))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(listen) = arguments.bare_http {
+        return load::serve_bare(listen).await;
+    }
+    let wanted = |what: What| arguments.what.is_empty() || arguments.what.contains(&what);
+    let scale = Scale(arguments.scale.clamp(0.01, 10.0));
+    let server = if arguments.sqlite_only { None } else { Some(Postgres::start()) };
+    let server = server.as_ref();
+    let mut report = Report::default();
+    describe(&mut report, server).await?;
+    if wanted(What::Append) {
+        append::sqlite(&mut report, scale).await?;
+        if let Some(server) = server {
+            append::postgres(&mut report, scale, server).await?;
+        }
+    }
+    if wanted(What::Ingest) {
+        ingest::run(&mut report, scale, server).await?;
+    }
+    if let Some(server) = server {
+        if wanted(What::Outbox) {
+            business::cost(&mut report, scale, server).await?;
+        }
+        if wanted(What::Pump) {
+            business::pump(&mut report, scale, server).await?;
+        }
+    }
+    if wanted(What::Latency) {
+        feed::latency(&mut report, scale, server).await?;
+    }
+    if wanted(What::Replay) {
+        feed::replay(&mut report, scale, server).await?;
+    }
+    if wanted(What::Idle) {
+        feed::idle(&mut report, scale).await?;
+    }
+    if wanted(What::Growth) {
+        append::growth(&mut report, &arguments.sizes, server).await?;
+    }
+    println!("{}", report.table());
+    report.write_json(&arguments.json)?;
+    say(&format!("wrote {}", arguments.json.display()));
+    Ok(())
+}
+
+async fn describe(report: &mut Report, server: Option<&Arc<Postgres>>) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let dir = tempfile::tempdir()?;
+    report.setting.insert("cores", cores.to_string());
+    report.setting.insert("flush_us", format!("{:.0}", feed::flush_micros(dir.path())?));
+    report.setting.insert("sqlite", format!("{}, synchronous=FULL", rusqlite::version()));
+    if let Some(server) = server {
+        let database = server.database().await;
+        let client = bare_postgres::connect(&database.url()).await?;
+        for (name, setting) in [("postgres", "server_version"), ("postgres_fsync", "fsync")] {
+            let value: String = client.query_one(&format!("SHOW {setting}"), &[]).await?.get(0);
+            report.setting.insert(name, value);
+        }
+    }
+    for (name, value) in &report.setting {
+        say(&format!("{name}: {value}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! What an outbox row adds to a business transaction, and how fast the pump carries rows into the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tidings_testkit::Postgres;
+use futures_util::try_join;
+use tidings_engine::FeedStart;
+use tidings_event::TenantId;
+use tokio_postgres::types::Type;
+
+use crate::append::engine_on_postgres;
+use crate::bare_postgres::connect;
+use crate::events::Maker;
+use crate::report::{Figure, Report, Target};
+use crate::Scale;
+
+const CLIENTS: usize = 8;
+
+/// What the transaction does about its event.
+#[derive(Clone, Copy, PartialEq)]
+enum Emit {
+    Nothing,
+    /// Sent together with the last statement of the business.
+    Pipelined,
+    /// Awaited by itself.
+    Awaited,
+}
+
+pub async fn cost(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
+    let database = server.database().await;
+    let admin = connect(&database.url()).await?;
+    admin
+        .batch_execute(
+            "CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
+             CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int, amount bigint, note text);
+             INSERT INTO account SELECT i, 0 FROM generate_series(1, 100000) i;",
+        )
+        .await?;
+    admin.batch_execute(tidings_outbox::schema::POSTGRES_SQL).await?;
+    // Rounds alternate, so that a machine that slows down slows all cases alike.
+    let (mut without, mut pipelined, mut awaited) = (0.0, 0.0, 0.0);
+    const ROUNDS: usize = 4;
+    for _ in 0..ROUNDS {
+        let time = scale.time(Duration::from_millis(1_500));
+        without += transactions(&database.url(), Emit::Nothing, time).await? / ROUNDS as f64;
+        pipelined += transactions(&database.url(), Emit::Pipelined, time).await? / ROUNDS as f64;
+        awaited += transactions(&database.url(), Emit::Awaited, time).await? / ROUNDS as f64;
+    }
+    let case = |how: &str| format!("PostgreSQL, {CLIENTS} clients, {how}");
+    report.push(
+        Figure::new("outbox row", case("pipelined"), pipelined, "tx/s")
+            .against(without, "without it")
+            .target(Target::RatioAtLeast(0.85)),
+    );
+    report.push(Figure::new("outbox row", case("awaited"), awaited, "tx/s").against(without, "without it"));
+    Ok(())
+}
+
+async fn transactions(url: &str, emit: Emit, time: Duration) -> Result<f64> {
+    let mut tasks = Vec::new();
+    let began = Instant::now();
+    for client in 0..CLIENTS {
+        let mut connection = connect(url).await?;
+        tasks.push(tokio::spawn(async move {
+            let update = connection.prepare("UPDATE account SET balance = balance + $2 WHERE id = $1").await?;
+            let insert = connection.prepare("INSERT INTO entry (account, amount, note) VALUES ($1, $2, 'paid')").await?;
+            let mut maker = Maker::new("acme");
+            let mut done = 0u64;
+            while began.elapsed() < time {
+                let event = (emit != Emit::Nothing).then(|| maker.event());
+                let account = ((done * 7_919 + client as u64 * 104_729) % 100_000 + 1) as i32;
+                let transaction = connection.transaction().await?;
+                transaction.execute(&update, &[&account, &5i64]).await?;
+                match &event {
+                    None => {
+                        transaction.execute(&insert, &[&account, &5i64]).await?;
+                    }
+                    Some(event) if emit == Emit::Pipelined => {
+                        let business = async {
+                            transaction.execute(&insert, &[&account, &5i64]).await.map_err(anyhow::Error::from)
+                        };
+                        let fact = async {
+                            tidings_outbox::tokio_postgres::append(&transaction, event).await.map_err(anyhow::Error::from)
+                        };
+                        try_join!(business, fact)?;
+                    }
+                    Some(event) => {
+                        transaction.execute(&insert, &[&account, &5i64]).await?;
+                        tidings_outbox::tokio_postgres::append(&transaction, event).await?;
+                    }
+                }
+                transaction.commit().await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        }));
+    }
+    let mut done = 0;
+    for task in tasks {
+        done += task.await??;
+    }
+    Ok(done as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Fills an outbox, then lets an engine carry it over; beside it a bare relay from one table into another database.
+pub async fn pump(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
+    let count = scale.of(100_000);
+    let ceiling = relay(server, count).await?;
+    let database = server.database().await;
+    engine_on_postgres(&database.url()).await?.shutdown().await;
+    let client = connect(&database.url()).await?;
+    client.batch_execute(tidings_outbox::schema::POSTGRES_SQL).await?;
+    fill(&client, "tidings.outbox (source_key, state, event)", count).await?;
+    let tenant = TenantId::trusted("acme");
+    let began = Instant::now();
+    let engine = engine_on_postgres(&database.url()).await?;
+    let mut reader = engine
+        .feed(&tenant, FeedStart::Start, Arc::new(tidings_core::pattern::Selection::all()))
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    while (reader.after().get() as usize) < count {
+        reader
+            .next(tidings_store::ReadLimit { events: 1_000, bytes: 8 << 20 }, Duration::from_millis(200))
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    let value = count as f64 / began.elapsed().as_secs_f64();
+    engine.shutdown().await;
+    report.push(
+        Figure::new("pump", "PostgreSQL to PostgreSQL", value, "events/s")
+            .against(ceiling, "a bare DELETE … RETURNING relay")
+            .target(Target::RatioAtLeast(0.25)),
+    );
+    Ok(())
+}
+
+async fn fill(client: &tokio_postgres::Client, table: &str, count: usize) -> Result<()> {
+    let mut maker = Maker::new("acme");
+    for _ in 0..count.div_ceil(1_000) {
+        let keys: Vec<String> = (0..1_000).map(|_| maker.id()).collect();
+        let events: Vec<String> = (0..1_000).map(|_| maker.json()).collect();
+        let sql = format!(
+            "INSERT INTO {table} SELECT k, 'confirmed', e::json FROM UNNEST($1::text[], $2::text[]) AS u (k, e)"
+        );
+        client.query_typed(&sql, &[(&keys, Type::TEXT_ARRAY), (&events, Type::TEXT_ARRAY)]).await?;
+    }
+    Ok(())
+}
+
+/// The least that any relay must do: take rows out of one table in batches and insert them into another.
+async fn relay(server: &Arc<Postgres>, count: usize) -> Result<f64> {
+    let (from, to) = (server.database().await, server.database().await);
+    let (from, to) = (connect(&from.url()).await?, connect(&to.url()).await?);
+    from.batch_execute(
+        "CREATE TABLE waiting (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source_key text, state text, event json)",
+    )
+    .await?;
+    to.batch_execute("CREATE TABLE taken (id bigint PRIMARY KEY, source_key text, event json)").await?;
+    fill(&from, "waiting (source_key, state, event)", count).await?;
+    let take = from
+        .prepare(
+            "WITH next AS (SELECT id FROM waiting ORDER BY id LIMIT 1000)
+             DELETE FROM waiting USING next WHERE waiting.id = next.id RETURNING waiting.id, source_key, event::text",
+        )
+        .await?;
+    let put = to
+        .prepare("INSERT INTO taken SELECT i, k, e::json FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS u (i, k, e)")
+        .await?;
+    let began = Instant::now();
+    let mut moved = 0;
+    loop {
+        let rows = from.query(&take, &[]).await?;
+        if rows.is_empty() {
+            break;
+        }
+        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        let keys: Vec<&str> = rows.iter().map(|row| row.get(1)).collect();
+        let events: Vec<&str> = rows.iter().map(|row| row.get(2)).collect();
+        to.execute(&put, &[&ids, &keys, &events]).await?;
+        moved += rows.len();
+    }
+    Ok(moved as f64 / began.elapsed().as_secs_f64())
+}
