@@ -1,0 +1,372 @@
+//! The materializer: the one way into the log.
+//!
+//! Each partition has one appender task behind a bounded queue. While a commit is under way the queue fills; the next
+//! commit takes all of it, up to a cap. So commits grow with the load by themselves and nobody waits on purpose.
+//! Salts and hashes are made by the callers, in parallel, before anything is queued.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use metrics::{counter, gauge, histogram};
+use tidings_core::append::{self as decision, Prepared, Request};
+use tidings_event::log::{AppendPlan, Receipt, Verdict};
+use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Timestamp, hash_data};
+use tidings_store::{Decide, Store};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::options::AppendOptions;
+use crate::places::{Place, Places};
+use crate::queue::{Item, Queue, Size};
+use crate::tail::Tail;
+use crate::{AppendError, metrics as names};
+
+/// What an envelope takes in memory beside its `data`, about.
+const ENVELOPE_BYTES: usize = 512;
+
+/// The handle by which everything enters the log. Cheap to clone.
+#[derive(Clone)]
+pub struct Appender {
+    places: Arc<Places>,
+    queues: Arc<[Queue]>,
+}
+
+impl Appender {
+    /// Starts one appender task for each partition; they end when the handle is closed and their queues are empty.
+    pub(crate) fn start(
+        store: &Arc<dyn Store>,
+        places: Arc<Places>,
+        tail: &Arc<Tail>,
+        options: &AppendOptions,
+    ) -> (Self, Vec<JoinHandle<()>>) {
+        let partitions = store.log().partitions;
+        let queues: Arc<[Queue]> = (0..partitions).map(|_| Queue::new(options)).collect();
+        let tasks = (0..partitions)
+            .map(|partition| {
+                let task = Committer {
+                    store: store.clone(),
+                    tail: tail.clone(),
+                    queues: queues.clone(),
+                    partition: PartitionId(partition),
+                    failing: false,
+                };
+                tokio::spawn(task.run())
+            })
+            .collect();
+        (Self { places, queues }, tasks)
+    }
+
+    /// Appends events in the order given and returns where each of them stands, once that is durable. All events of
+    /// a tenant are written, or none. Nothing is lost or repeated by dropping the future or by sending the same
+    /// events again.
+    pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+        let Some(first) = events.first() else { return Ok(Vec::new()) };
+        if events.iter().any(|event| event.tenant != first.tenant) {
+            return self.append_to_many(events).await;
+        }
+        let place = self.places.of(&first.tenant).await?;
+        let size = size(&events);
+        let queue = self.queue(place.partition)?;
+        queue.reserve(size).inspect_err(|_| counter!(names::APPENDS_OVERLOADED).increment(1))?;
+        let events = events.into_iter().map(|event| prepare(event, place.no)).collect();
+        let answer = fill(queue, vec![Request { events }], size);
+        match settled(answer).await?.pop() {
+            Some(Verdict::Appended(receipts)) => Ok(receipts),
+            Some(Verdict::Conflict(indexes)) => Err(AppendError::Conflict { indexes }),
+            None => Err(lost()),
+        }
+    }
+
+    /// Appends events in the order given, each for itself: one that conflicts leaves the others alone. Waits for room
+    /// in the queue where [`Self::append`] would answer [`AppendError::Overloaded`]. On an error some events may have
+    /// been written; sending all of them again is safe.
+    pub async fn append_each(&self, events: Vec<Event>) -> Result<Vec<Result<Receipt, IdTaken>>, AppendError> {
+        let count = events.len();
+        let places = self.places_of(&events).await?;
+        let mut parts: HashMap<PartitionId, Part> = HashMap::new();
+        for (index, event) in events.into_iter().enumerate() {
+            let place = place_in(&places, &event)?;
+            let part = parts.entry(place.partition).or_default();
+            part.size.events += 1;
+            part.size.bytes += weight(&event);
+            part.indexes.push(vec![index]);
+            part.requests.push(Request { events: vec![prepare(event, place.no)] });
+        }
+        let mut answers = Vec::with_capacity(parts.len());
+        for (partition, part) in parts {
+            let queue = self.queue(partition)?;
+            queue.reserve_when_drained(part.size).await?;
+            answers.push((part.indexes, fill(queue, part.requests, part.size)));
+        }
+        let mut outcomes = vec![Err(IdTaken); count];
+        for (indexes, answer) in answers {
+            for (index, verdict) in indexes.into_iter().flatten().zip(settled(answer).await?) {
+                if let (Verdict::Appended(receipts), Some(outcome)) = (verdict, outcomes.get_mut(index)) {
+                    *outcome = receipts.first().copied().ok_or(IdTaken);
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes nothing in any more. What was taken in is still written.
+    pub(crate) fn close(&self) {
+        self.queues.iter().for_each(Queue::close);
+    }
+
+    /// Splits a call into one request for each tenant, queues them partition by partition, and joins the answers.
+    async fn append_to_many(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+        let count = events.len();
+        let places = self.places_of(&events).await?;
+        let parts = split(events, &places)?;
+        self.reserve_all(&parts)?;
+        let mut answers = Vec::with_capacity(parts.len());
+        for (partition, part) in parts {
+            answers.push((part.indexes, fill(self.queue(partition)?, part.requests, part.size)));
+        }
+        join(count, answers).await
+    }
+
+    /// Room for all parts, or for none of them.
+    fn reserve_all(&self, parts: &HashMap<PartitionId, Part>) -> Result<(), AppendError> {
+        let mut reserved: Vec<(&Queue, Size)> = Vec::with_capacity(parts.len());
+        for (partition, part) in parts {
+            let answer = self.queue(*partition).and_then(|queue| {
+                queue.reserve(part.size)?;
+                Ok(queue)
+            });
+            match answer {
+                Ok(queue) => reserved.push((queue, part.size)),
+                Err(error) => {
+                    reserved.into_iter().for_each(|(queue, size)| queue.release(size));
+                    counter!(names::APPENDS_OVERLOADED).increment(1);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn places_of(&self, events: &[Event]) -> Result<HashMap<TenantId, Place>, AppendError> {
+        let mut places: HashMap<TenantId, Place> = HashMap::new();
+        let mut tenants = Vec::new();
+        for event in events {
+            if !places.contains_key(&event.tenant) {
+                // The place is filled in below.
+                places.insert(event.tenant.clone(), Place { no: TenantNo(0), partition: PartitionId(0) });
+                tenants.push(event.tenant.clone());
+            }
+        }
+        let found = self.places.of_all(&tenants).await?;
+        places.extend(tenants.into_iter().zip(found));
+        Ok(places)
+    }
+
+    fn queue(&self, partition: PartitionId) -> Result<&Queue, AppendError> {
+        self.queues.get(partition.0 as usize).ok_or_else(|| {
+            let reason = format!("a tenant lives in partition {partition}, which this log does not have");
+            AppendError::Store(tidings_store::Error::Unusable(reason))
+        })
+    }
+}
+
+/// The event's id is taken by other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event's id is taken by other content")]
+pub struct IdTaken;
+
+/// What a call wants of one partition.
+#[derive(Default)]
+struct Part {
+    requests: Vec<Request>,
+    /// For each request the places of its events in the call.
+    indexes: Vec<Vec<usize>>,
+    size: Size,
+}
+
+type Answer = oneshot::Receiver<Result<Vec<Verdict>, AppendError>>;
+
+/// One request for each tenant, in the partition where the tenant lives.
+fn split(events: Vec<Event>, places: &HashMap<TenantId, Place>) -> Result<HashMap<PartitionId, Part>, AppendError> {
+    let mut parts: HashMap<PartitionId, Part> = HashMap::new();
+    let mut requests: HashMap<TenantNo, usize> = HashMap::new();
+    for (index, event) in events.into_iter().enumerate() {
+        let place = place_in(places, &event)?;
+        let part = parts.entry(place.partition).or_default();
+        let request = *requests.entry(place.no).or_insert_with(|| {
+            part.requests.push(Request { events: Vec::new() });
+            part.indexes.push(Vec::new());
+            part.requests.len() - 1
+        });
+        part.size.events += 1;
+        part.size.bytes += weight(&event);
+        if let (Some(request), Some(indexes)) = (part.requests.get_mut(request), part.indexes.get_mut(request)) {
+            request.events.push(prepare(event, place.no));
+            indexes.push(index);
+        }
+    }
+    Ok(parts)
+}
+
+/// Waits for all parts and puts their receipts back into the order of the call. A failed storage outweighs a
+/// conflict, since only after a retry the conflicts are known in full.
+async fn join(count: usize, answers: Vec<(Vec<Vec<usize>>, Answer)>) -> Result<Vec<Receipt>, AppendError> {
+    let mut receipts = vec![Receipt { sequence: Sequence(0), duplicate: false }; count];
+    let mut conflicts = Vec::new();
+    let mut failure = None;
+    for (indexes, answer) in answers {
+        let verdicts = match settled(answer).await {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                failure = Some(error);
+                continue;
+            }
+        };
+        for (indexes, verdict) in indexes.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Appended(given) => {
+                    for (index, receipt) in indexes.into_iter().zip(given) {
+                        if let Some(slot) = receipts.get_mut(index) {
+                            *slot = receipt;
+                        }
+                    }
+                }
+                Verdict::Conflict(local) => {
+                    conflicts.extend(local.into_iter().filter_map(|index| indexes.get(index).copied()));
+                }
+            }
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None if conflicts.is_empty() => Ok(receipts),
+        None => {
+            conflicts.sort_unstable();
+            Err(AppendError::Conflict { indexes: conflicts })
+        }
+    }
+}
+
+fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, AppendError> {
+    places.get(&event.tenant).copied().ok_or_else(lost)
+}
+
+/// What needs no lock is worked out before the lock is taken.
+fn prepare(event: Event, tenant_no: TenantNo) -> Prepared {
+    let salt = Salt(rand::random());
+    let data_hash = hash_data(&salt, &event.data);
+    Prepared { event, tenant_no, salt, data_hash }
+}
+
+fn weight(event: &Event) -> usize {
+    event.data.as_bytes().len() + ENVELOPE_BYTES
+}
+
+fn size(events: &[Event]) -> Size {
+    Size { events: events.len(), bytes: events.iter().map(weight).sum() }
+}
+
+fn fill(queue: &Queue, requests: Vec<Request>, size: Size) -> Answer {
+    let (reply, answer) = oneshot::channel();
+    queue.fill(Item { requests, size, reply });
+    answer
+}
+
+async fn settled(answer: Answer) -> Result<Vec<Verdict>, AppendError> {
+    answer.await.unwrap_or_else(|_| Err(lost()))
+}
+
+/// The appender broke while it held a request: whether that was written is not known.
+fn lost() -> AppendError {
+    AppendError::Store(tidings_store::Error::Broken("the appender gave no answer".to_owned()))
+}
+
+/// The appender task of one partition.
+struct Committer {
+    store: Arc<dyn Store>,
+    tail: Arc<Tail>,
+    queues: Arc<[Queue]>,
+    partition: PartitionId,
+    failing: bool,
+}
+
+impl Committer {
+    async fn run(mut self) {
+        let queues = self.queues.clone();
+        let Some(queue) = queues.get(self.partition.0 as usize) else { return };
+        while let Some(items) = queue.take().await {
+            // A panic must not leave the partition without an appender; its callers are told that the answer is lost.
+            if AssertUnwindSafe(self.commit(items)).catch_unwind().await.is_err() {
+                tracing::error!(partition = %self.partition, "a commit panicked");
+                self.tail.look(self.partition);
+            }
+            gauge!(names::QUEUE_EVENTS).set(count(queue.waiting()));
+        }
+    }
+
+    async fn commit(&mut self, items: Vec<Item>) {
+        let mut requests = Vec::with_capacity(items.len());
+        let mut callers = Vec::with_capacity(items.len());
+        for item in items {
+            callers.push((item.requests.len(), item.reply));
+            requests.extend(item.requests);
+        }
+        histogram!(names::COMMIT_CALLS).record(count(callers.len()));
+        let keys = decision::keys(&requests);
+        let decide: Decide = Box::new(move |view| decision::plan(view, requests, now()));
+        let began = Instant::now();
+        let outcome = self.store.append(self.partition, keys, decide).await;
+        histogram!(names::COMMIT_SECONDS).record(began.elapsed());
+        match outcome {
+            Ok(plan) => self.settle(plan, callers),
+            Err(error) => self.fail(&error, callers),
+        }
+    }
+
+    /// Readers first, callers second: whoever was answered finds its event on this node's feed.
+    fn settle(&mut self, plan: AppendPlan, callers: Vec<Caller>) {
+        if std::mem::take(&mut self.failing) {
+            tracing::info!(partition = %self.partition, "appends succeed again");
+        }
+        histogram!(names::COMMIT_EVENTS).record(count(plan.rows.len()));
+        counter!(names::EVENTS_APPENDED).increment(plan.rows.len() as u64);
+        let receipts = plan.verdicts.iter().map(|verdict| match verdict {
+            Verdict::Appended(receipts) => receipts.iter().filter(|receipt| receipt.duplicate).count(),
+            Verdict::Conflict(_) => 0,
+        });
+        counter!(names::EVENTS_DUPLICATE).increment(receipts.sum::<usize>() as u64);
+        self.tail.publish(self.partition, plan.rows);
+        let mut verdicts = plan.verdicts.into_iter();
+        for (requests, reply) in callers {
+            // A caller that went away has its events in the log all the same.
+            let _gone = reply.send(Ok(verdicts.by_ref().take(requests).collect()));
+        }
+    }
+
+    /// Everybody in the commit is told. It may have happened all the same, so the tail looks for it.
+    fn fail(&mut self, error: &tidings_store::Error, callers: Vec<Caller>) {
+        counter!(names::COMMITS_FAILED).increment(1);
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(partition = %self.partition, %error, "an append failed");
+        }
+        self.tail.look(self.partition);
+        for (_, reply) in callers {
+            let _gone = reply.send(Err(AppendError::Store(error.clone())));
+        }
+    }
+}
+
+/// How many requests a caller has in the commit, and where it waits.
+type Caller = (usize, oneshot::Sender<Result<Vec<Verdict>, AppendError>>);
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::new(jiff::Timestamp::now())
+}
+
+/// A count as metrics take it.
+pub(crate) fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::INFINITY, f64::from)
+}

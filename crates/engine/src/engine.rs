@@ -1,0 +1,147 @@
+//! The engine: what callers hold, and the order in which its parts begin and end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidings_core::pattern::Selection;
+use tidings_event::log::Receipt;
+use tidings_event::{Event, TenantId};
+use tidings_store::{Backend, LogInfo, Result, Store, TenantRow};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Feeds;
+use crate::health::HealthCache;
+use crate::keys::KeyCache;
+use crate::places::Places;
+use crate::sources::Sources;
+use crate::tail::Tail;
+use crate::{AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options};
+
+/// How long the end of a group of tasks is waited for before they are aborted.
+const END_MAX: Duration = Duration::from_secs(20);
+
+/// All stages over one log. Cheap to clone; all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) appender: Appender,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) sources: Sources,
+    pub(crate) keys: KeyCache,
+    pub(crate) health: HealthCache,
+    closed: AtomicBool,
+    /// Ends what brings events in by itself.
+    intake: CancellationToken,
+    tasks: Mutex<Tasks>,
+    /// Held by the one who shuts down; whoever comes second waits for it.
+    shutdown: tokio::sync::Mutex<bool>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    intake: Vec<JoinHandle<()>>,
+    appenders: Vec<JoinHandle<()>>,
+    tail: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts all stages over a store. One source must be named `platform`: Tidings' own outbox.
+    pub async fn start(store: Arc<dyn Store>, sources: Vec<NamedSource>, options: Options) -> Result<Self> {
+        let sources = Sources::new(sources)?;
+        let (intake, ending) = (CancellationToken::new(), CancellationToken::new());
+        let tail = Tail::open(store.clone(), &options.tail).await?;
+        let places = Arc::new(Places::new(store.clone(), options.append.places_max));
+        let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &options.append);
+        let tasks = Tasks { intake: Vec::new(), appenders, tail: tail.start(&options.tail, &ending) };
+        let shared = Shared {
+            appender,
+            feeds: Arc::new(Feeds { store, tail, places, ending }),
+            sources,
+            keys: KeyCache::new(),
+            health: HealthCache::default(),
+            closed: AtomicBool::new(false),
+            intake,
+            tasks: Mutex::new(tasks),
+            shutdown: tokio::sync::Mutex::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> LogInfo {
+        self.shared.feeds.store.log()
+    }
+
+    /// Which database holds the log.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.shared.feeds.store.backend()
+    }
+
+    /// Appends events in the order given; see [`Appender::append`].
+    pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+        self.shared.appender.append(events).await
+    }
+
+    /// One tenant, if it was ever seen.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>> {
+        self.shared.feeds.store.tenant(id).await
+    }
+
+    /// Tenants by name, after the given one; at most `limit`.
+    pub async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantRow>> {
+        self.shared.feeds.store.tenants(after, limit).await
+    }
+
+    /// Opens a tenant's feed. A tenant that has no events has an empty feed, which fills once it has some.
+    pub async fn feed(
+        &self,
+        tenant: &TenantId,
+        start: FeedStart,
+        selection: Arc<Selection>,
+    ) -> Result<FeedReader, FeedError> {
+        FeedReader::open(self.shared.feeds.clone(), tenant.clone(), start, selection).await
+    }
+
+    /// Whether the engine takes anything in.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.shared.closed.load(Ordering::Acquire) { Err(Error::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// Ends the engine: takes nothing in any more, writes what was taken in, ends its readers, closes the store.
+    /// Returns when all of it has happened; calling it again waits for the same.
+    pub async fn shutdown(&self) {
+        let mut done = self.shared.shutdown.lock().await;
+        if *done {
+            return;
+        }
+        self.shared.closed.store(true, Ordering::Release);
+        let Tasks { intake, appenders, tail } = std::mem::take(&mut *self.shared.tasks.lock());
+        // What feeds the appenders ends before they do, so that nothing of theirs is turned away half done.
+        self.shared.intake.cancel();
+        end("intake", intake).await;
+        self.shared.appender.close();
+        end("appenders", appenders).await;
+        self.shared.feeds.ending.cancel();
+        end("tail", tail).await;
+        self.shared.feeds.store.close().await;
+        *done = true;
+    }
+}
+
+/// Waits for tasks to end, for a bounded time; those that do not are aborted.
+async fn end(group: &str, tasks: Vec<JoinHandle<()>>) {
+    let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+    if timeout(END_MAX, futures_util::future::join_all(tasks)).await.is_err() {
+        tracing::warn!(group, "some tasks did not end in time and were aborted");
+        aborts.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}

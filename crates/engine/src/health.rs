@@ -1,0 +1,117 @@
+//! Whether the engine can do its work, and how safe its acknowledgements are.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tidings_store::{Backend, Durability, LogInfo, OutboxStatus};
+use tokio::time::timeout;
+
+use crate::Engine;
+use crate::append::now;
+use crate::sources::SourceHandle;
+
+/// How long an answer is reused, so that many probes cost one look.
+const CACHED_FOR: Duration = Duration::from_secs(1);
+/// How long one look may take before it counts as a failure.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// How the engine stands.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The log.
+    pub log: LogInfo,
+    /// Which database holds it.
+    pub backend: Backend,
+    /// Whether events can be taken in and read: the storage commits writes and the engine is not shutting down.
+    pub ready: bool,
+    /// Whether the engine is shutting down.
+    pub shutting_down: bool,
+    /// Why the storage did not commit a write just now; `None` when it did.
+    pub storage_problem: Option<String>,
+    /// How safe an acknowledged write is; `None` when the storage does not answer.
+    pub durability: Option<Durability>,
+    /// Each source. A source that is down delays its own events and nothing else, so it does not decide `ready`.
+    pub sources: Vec<SourceHealth>,
+}
+
+/// How a source stands.
+#[derive(Debug, Clone)]
+pub struct SourceHealth {
+    /// Its name.
+    pub name: String,
+    /// Its outbox; `None` when it does not answer.
+    pub status: Option<OutboxStatus>,
+    /// How long its oldest waiting row has waited, in milliseconds by the clock of its database; zero when none waits.
+    pub lag_ms: Option<u64>,
+    /// How far the database's clock is ahead of this machine's, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
+    /// Why it did not answer.
+    pub problem: Option<String>,
+}
+
+/// The last answer. Whoever holds the lock looks; the others wait for what is found.
+pub(crate) type HealthCache = tokio::sync::Mutex<Option<(Instant, Health)>>;
+
+impl Engine {
+    /// How the engine stands, not older than about a second. The problems it names are for operators, not for
+    /// callers from outside.
+    pub async fn health(&self) -> Health {
+        let mut cache = self.shared.health.lock().await;
+        let fresh = cache.as_ref().filter(|(at, _)| at.elapsed() < CACHED_FOR).map(|(_, health)| health.clone());
+        let mut health = match fresh {
+            Some(health) => health,
+            None => {
+                let health = self.look().await;
+                *cache = Some((Instant::now(), health.clone()));
+                health
+            }
+        };
+        health.shutting_down = self.check_open().is_err();
+        health.ready = health.storage_problem.is_none() && !health.shutting_down;
+        health
+    }
+
+    async fn look(&self) -> Health {
+        let store = &*self.shared.feeds.store;
+        let (written, durability, sources) = tokio::join!(
+            timeout(LOOK_MAX, store.probe_write()),
+            timeout(LOOK_MAX, store.durability()),
+            join_all(self.shared.sources.all().iter().map(source_health)),
+        );
+        let storage_problem = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no write was committed within {} s", LOOK_MAX.as_secs())),
+        };
+        Health {
+            log: store.log(),
+            backend: store.backend(),
+            ready: storage_problem.is_none(),
+            shutting_down: false,
+            storage_problem,
+            durability: durability.ok().and_then(Result::ok),
+            sources,
+        }
+    }
+}
+
+async fn source_health(source: &SourceHandle) -> SourceHealth {
+    let look = async {
+        let status = source.source.status().await?;
+        let clock = source.source.clock().await?;
+        Ok::<_, tidings_store::SourceError>((status, clock, now()))
+    };
+    let mut health =
+        SourceHealth { name: source.name.to_string(), status: None, lag_ms: None, clock_ahead_ms: None, problem: None };
+    match timeout(LOOK_MAX, look).await {
+        Ok(Ok((status, clock, here))) => {
+            let waited = status.oldest_pending.map_or(0, |oldest| clock.as_micros() - oldest.as_micros());
+            health.lag_ms = Some(u64::try_from(waited / 1_000).unwrap_or(0));
+            health.clock_ahead_ms = Some((clock.as_micros() - here.as_micros()) / 1_000);
+            health.status = Some(status);
+        }
+        Ok(Err(error)) => health.problem = Some(error.to_string()),
+        Err(_) => health.problem = Some(format!("no answer within {} s", LOOK_MAX.as_secs())),
+    }
+    health
+}

@@ -1,0 +1,53 @@
+//! The names of all metrics of this crate, and what they mean.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Events written to the log.
+pub const EVENTS_APPENDED: &str = "tidings_events_appended_total";
+/// Events that were in the log already.
+pub const EVENTS_DUPLICATE: &str = "tidings_events_duplicate_total";
+/// Calls of append that were turned away because a queue was full.
+pub const APPENDS_OVERLOADED: &str = "tidings_appends_overloaded_total";
+/// Commits to the log that failed.
+pub const COMMITS_FAILED: &str = "tidings_append_commits_failed_total";
+/// Seconds that one commit to the log took.
+pub const COMMIT_SECONDS: &str = "tidings_append_commit_seconds";
+/// Events that one commit wrote.
+pub const COMMIT_EVENTS: &str = "tidings_append_commit_events";
+/// Calls that one commit merged.
+pub const COMMIT_CALLS: &str = "tidings_append_commit_calls";
+/// Events that wait for a commit, in the partition that committed last.
+pub const QUEUE_EVENTS: &str = "tidings_append_queue_events";
+/// Positions that the memory of the newest events lags behind the log, all partitions together.
+pub const TAIL_LAG: &str = "tidings_tail_lag_positions";
+/// Events that were read from the log because another node appended them.
+pub const TAIL_FILLED: &str = "tidings_tail_filled_total";
+/// Failed looks at the log for events of other nodes.
+pub const TAIL_FAILED: &str = "tidings_tail_failed_total";
+/// Open feed readers.
+pub const FEED_READERS: &str = "tidings_feed_readers";
+/// Events that feed readers were given.
+pub const FEED_EVENTS: &str = "tidings_feed_events_total";
+/// Reads of the storage by feed readers that are behind the memory of the newest events.
+pub const FEED_STORE_READS: &str = "tidings_feed_store_reads_total";
+/// Look-ups of keys that had to ask the storage.
+pub const KEY_MISSES: &str = "tidings_key_cache_misses_total";
+
+/// Tells the installed recorder what each metric means. Call once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!(EVENTS_APPENDED, Unit::Count, "Events written to the log");
+    describe_counter!(EVENTS_DUPLICATE, Unit::Count, "Events sent again that the log held already");
+    describe_counter!(APPENDS_OVERLOADED, Unit::Count, "Appends turned away because a queue was full");
+    describe_counter!(COMMITS_FAILED, Unit::Count, "Commits to the log that failed");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Duration of one commit to the log");
+    describe_histogram!(COMMIT_EVENTS, Unit::Count, "Events written by one commit");
+    describe_histogram!(COMMIT_CALLS, Unit::Count, "Calls merged into one commit");
+    describe_gauge!(QUEUE_EVENTS, Unit::Count, "Events waiting in the partition that committed last");
+    describe_gauge!(TAIL_LAG, Unit::Count, "Positions that memory lags behind the log");
+    describe_counter!(TAIL_FILLED, Unit::Count, "Events of other nodes read from the log");
+    describe_counter!(TAIL_FAILED, Unit::Count, "Failed looks at the log for events of other nodes");
+    describe_gauge!(FEED_READERS, Unit::Count, "Open feed readers");
+    describe_counter!(FEED_EVENTS, Unit::Count, "Events given to feed readers");
+    describe_counter!(FEED_STORE_READS, Unit::Count, "Storage reads by feed readers that are behind memory");
+    describe_counter!(KEY_MISSES, Unit::Count, "Key look-ups that asked the storage");
+}

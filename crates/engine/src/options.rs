@@ -1,0 +1,122 @@
+//! What can be set, with the defaults that are good for most.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tidings_core::pace;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Taking events in.
+    pub append: AppendOptions,
+    /// Keeping the newest events in memory.
+    pub tail: TailOptions,
+    /// Emptying the outboxes.
+    pub pump: PumpOptions,
+    /// Resolving intents that nobody confirmed.
+    pub reconcile: ReconcileOptions,
+    /// Where HTTP probes may go.
+    pub egress: EgressOptions,
+}
+
+/// How events are taken in.
+#[derive(Debug, Clone)]
+pub struct AppendOptions {
+    /// Events that may wait in one partition; further ones are answered as overload.
+    pub queue_events: usize,
+    /// Bytes of `data` and envelope that may wait in one partition.
+    pub queue_bytes: usize,
+    /// Events that one commit writes at most, unless a single request has more.
+    pub commit_events_max: usize,
+    /// Bytes that one commit writes at most, unless a single request has more.
+    pub commit_bytes_max: usize,
+    /// Tenants whose place is remembered.
+    pub places_max: u64,
+}
+
+impl Default for AppendOptions {
+    fn default() -> Self {
+        Self {
+            queue_events: 16_000,
+            queue_bytes: 32 * 1024 * 1024,
+            commit_events_max: 4_000,
+            commit_bytes_max: 16 * 1024 * 1024,
+            places_max: 100_000,
+        }
+    }
+}
+
+/// How the newest events are kept in memory for readers.
+#[derive(Debug, Clone)]
+pub struct TailOptions {
+    /// Bytes of memory for the newest events, all partitions together.
+    pub ring_bytes: usize,
+    /// How often the log is asked for events that other nodes appended. `None` takes what suits the database: 5 to
+    /// 50 ms on PostgreSQL; every second on SQLite, where every event comes through this process.
+    pub poll: Option<pace::Bounds>,
+}
+
+impl Default for TailOptions {
+    fn default() -> Self {
+        Self { ring_bytes: 64 * 1024 * 1024, poll: None }
+    }
+}
+
+/// How outboxes are emptied.
+#[derive(Debug, Clone)]
+pub struct PumpOptions {
+    /// Rows that one read takes at most.
+    pub batch_rows: usize,
+    /// Bytes that one read takes, about.
+    pub batch_bytes: usize,
+    /// How often a source is looked at.
+    pub poll: pace::Bounds,
+    /// How often a source is read from its first row on, for rows whose transaction committed late.
+    pub sweep: Duration,
+}
+
+impl Default for PumpOptions {
+    fn default() -> Self {
+        Self {
+            batch_rows: 1_000,
+            batch_bytes: 8 * 1024 * 1024,
+            poll: pace::Bounds::POLL,
+            sweep: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How intents that nobody confirmed are resolved.
+#[derive(Debug, Clone)]
+pub struct ReconcileOptions {
+    /// Seconds after which an intent is asked about, where it names none.
+    pub default_stale_s: u32,
+    /// How often stale intents are looked for.
+    pub interval: Duration,
+    /// Intents that one read takes at most.
+    pub batch_rows: usize,
+}
+
+impl Default for ReconcileOptions {
+    fn default() -> Self {
+        Self { default_stale_s: 300, interval: Duration::from_secs(1), batch_rows: 100 }
+    }
+}
+
+/// Where requests of this server may go.
+#[derive(Debug, Clone)]
+pub struct EgressOptions {
+    /// Private ranges that are allowed all the same.
+    pub allow_cidrs: Vec<IpNet>,
+    /// Whether plain HTTP is allowed.
+    pub allow_http: bool,
+    /// How long a probe may take, connecting included.
+    pub timeout: Duration,
+}
+
+impl Default for EgressOptions {
+    fn default() -> Self {
+        Self { allow_cidrs: Vec::new(), allow_http: false, timeout: Duration::from_secs(10) }
+    }
+}

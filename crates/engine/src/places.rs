@@ -1,0 +1,77 @@
+//! Where tenants live: asked of the store once, then remembered.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use tidings_core::place::partition_of;
+use tidings_event::{PartitionId, TenantId, TenantNo};
+use tidings_store::{Result, Store, TenantRow};
+
+/// A tenant's short name and its partition: neither changes while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) no: TenantNo,
+    pub(crate) partition: PartitionId,
+}
+
+impl From<&TenantRow> for Place {
+    fn from(row: &TenantRow) -> Self {
+        Self { no: row.no, partition: row.partition }
+    }
+}
+
+/// The places of tenants, in a bounded cache over the store.
+pub(crate) struct Places {
+    store: Arc<dyn Store>,
+    cache: Cache<TenantId, Place>,
+}
+
+impl Places {
+    pub(crate) fn new(store: Arc<dyn Store>, places_max: u64) -> Self {
+        Self { store, cache: Cache::new(places_max) }
+    }
+
+    /// The tenant's place; a tenant that is seen for the first time gets one.
+    pub(crate) async fn of(&self, tenant: &TenantId) -> Result<Place> {
+        if let Some(place) = self.cache.get(tenant) {
+            return Ok(place);
+        }
+        let places = self.of_all(std::slice::from_ref(tenant)).await?;
+        Ok(*places.first().expect("as many places are returned as tenants were asked for"))
+    }
+
+    /// The places of these tenants, in order; those that have none get one, all in one step.
+    pub(crate) async fn of_all(&self, tenants: &[TenantId]) -> Result<Vec<Place>> {
+        let mut found: Vec<Option<Place>> = tenants.iter().map(|tenant| self.cache.get(tenant)).collect();
+        let missing: Vec<(TenantId, PartitionId)> = tenants
+            .iter()
+            .zip(&found)
+            .filter(|(_, place)| place.is_none())
+            .map(|(tenant, _)| (tenant.clone(), partition_of(tenant, self.store.log().partitions)))
+            .collect();
+        if !missing.is_empty() {
+            for row in self.store.place(&missing).await? {
+                let place = Place::from(&row);
+                for (slot, _) in found.iter_mut().zip(tenants).filter(|(_, tenant)| **tenant == row.id) {
+                    *slot = Some(place);
+                }
+                self.cache.insert(row.id, place);
+            }
+        }
+        found
+            .into_iter()
+            .map(|place| place.ok_or_else(|| tidings_store::Error::Broken("a placed tenant has no row".to_owned())))
+            .collect()
+    }
+
+    /// The tenant's place, if it was ever given one.
+    pub(crate) async fn find(&self, tenant: &TenantId) -> Result<Option<Place>> {
+        if let Some(place) = self.cache.get(tenant) {
+            return Ok(Some(place));
+        }
+        let Some(row) = self.store.tenant(tenant).await? else { return Ok(None) };
+        let place = Place::from(&row);
+        self.cache.insert(row.id, place);
+        Ok(Some(place))
+    }
+}

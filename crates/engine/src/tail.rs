@@ -1,0 +1,322 @@
+//! The tail: what is new, in memory, and who waits for it.
+//!
+//! The appender hands over what it has committed. Where that does not follow what is known, because another node
+//! appended in between, the hole is read from the log. One poller asks for the heads of all partitions, so that
+//! nothing depends on a hand-over and an idle reader costs nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::{counter, gauge};
+use parking_lot::{Mutex, RwLock};
+use tidings_core::pace::{Bounds, Pace};
+use tidings_event::{PartitionId, Position, Recorded, Sequence, TenantId, TenantNo};
+use tidings_store::{Backend, ReadLimit, Result, Store};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics as names;
+use crate::options::TailOptions;
+use crate::places::Place;
+use crate::ring::{FeedEvent, Ring};
+
+/// How much one read of a hole takes.
+const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
+
+/// What is known of a tenant's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tip {
+    /// The last sequence that passed through memory.
+    pub(crate) sequence: Sequence,
+    /// Counts how often the log was found shorter than it had been; readers then check where they stand.
+    pub(crate) resets: u64,
+}
+
+/// The newest events of all partitions.
+pub(crate) struct Tail {
+    store: Arc<dyn Store>,
+    partitions: Vec<Partition>,
+    /// Readers of tenants that have no place yet, woken by the tenant's first event.
+    newcomers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
+    resets: AtomicU64,
+}
+
+struct Partition {
+    state: RwLock<State>,
+    /// There are positions beyond the ring's end.
+    behind: Notify,
+}
+
+struct State {
+    ring: Ring,
+    watches: HashMap<TenantNo, watch::Sender<Tip>>,
+}
+
+impl Tail {
+    /// Begins at the log's present end.
+    pub(crate) async fn open(store: Arc<dyn Store>, options: &TailOptions) -> Result<Arc<Self>> {
+        let heads = store.heads().await?;
+        let bytes_max = options.ring_bytes / heads.len().max(1);
+        let partitions = heads
+            .into_iter()
+            .map(|head| Partition {
+                state: RwLock::new(State { ring: Ring::new(head, bytes_max), watches: HashMap::new() }),
+                behind: Notify::new(),
+            })
+            .collect();
+        Ok(Arc::new(Self { store, partitions, newcomers: Mutex::default(), resets: AtomicU64::new(0) }))
+    }
+
+    /// Starts the poller and one filler for each partition; they end with the token.
+    pub(crate) fn start(self: &Arc<Self>, options: &TailOptions, ending: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let bounds = options.poll.unwrap_or_else(|| default_poll(self.store.backend()));
+        let mut tasks = vec![tokio::spawn({
+            let (tail, ending) = (self.clone(), ending.clone());
+            async move {
+                let _ended = ending.run_until_cancelled(tail.poll(bounds)).await;
+            }
+        })];
+        for partition in 0..self.store.log().partitions {
+            let (tail, ending) = (self.clone(), ending.clone());
+            tasks.push(tokio::spawn(async move {
+                let _ended = ending.run_until_cancelled(tail.fill(PartitionId(partition))).await;
+            }));
+        }
+        tasks
+    }
+
+    /// Hands over rows that were committed, in order of position.
+    pub(crate) fn publish(&self, id: PartitionId, rows: Vec<Recorded>) {
+        let Some(partition) = self.partition(id) else { return };
+        let Some(first) = rows.first().map(|row| row.position) else { return };
+        let events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
+        let mut wakes = Vec::new();
+        {
+            let mut state = partition.state.write();
+            if first > state.ring.end().next() {
+                drop(state);
+                partition.behind.notify_one();
+                return;
+            }
+            for (index, event) in events.iter().enumerate() {
+                let tenant = event.recorded.tenant_no;
+                let last_of_run = events.get(index + 1).is_none_or(|next| next.recorded.tenant_no != tenant);
+                if last_of_run && let Some(watch) = state.watches.get(&tenant) {
+                    wakes.push((watch.clone(), event.recorded.sequence));
+                }
+                state.ring.push(event.clone());
+            }
+        }
+        for (watch, sequence) in wakes {
+            watch.send_if_modified(|tip| {
+                let newer = sequence > tip.sequence;
+                tip.sequence = tip.sequence.max(sequence);
+                newer
+            });
+        }
+        self.wake_newcomers(&events);
+    }
+
+    fn wake_newcomers(&self, events: &[Arc<FeedEvent>]) {
+        for event in events.iter().filter(|event| event.recorded.sequence == Sequence(1)) {
+            if let Some(watch) = self.newcomers.lock().get(&event.recorded.event.tenant) {
+                watch.send_replace(());
+            }
+        }
+    }
+
+    /// Has the partition's filler look for rows that memory does not know.
+    pub(crate) fn look(&self, id: PartitionId) {
+        if let Some(partition) = self.partition(id) {
+            partition.behind.notify_one();
+        }
+    }
+
+    /// Up to `limit` events of a tenant that follow a sequence, from memory; none when memory does not hold the next.
+    pub(crate) fn read(&self, place: Place, after: Sequence, limit: usize) -> Vec<Arc<FeedEvent>> {
+        match self.partition(place.partition) {
+            Some(partition) => partition.state.read().ring.read(place.no, after, limit),
+            None => Vec::new(),
+        }
+    }
+
+    /// Watches a tenant's end. Whatever is committed after this call changes the watch.
+    pub(crate) fn watch(self: &Arc<Self>, place: Place) -> Watch<Tip> {
+        let receiver = self.partition(place.partition).map(|partition| {
+            let mut state = partition.state.write();
+            let sequence = state.ring.last(place.no).unwrap_or_default();
+            let resets = self.resets.load(Ordering::Acquire);
+            state.watches.entry(place.no).or_insert_with(|| watch::Sender::new(Tip { sequence, resets })).subscribe()
+        });
+        Watch { tail: self.clone(), key: Key::Tenant(place), receiver }
+    }
+
+    /// Watches for the first event of a tenant that has no place yet.
+    pub(crate) fn watch_newcomer(self: &Arc<Self>, tenant: &TenantId) -> Watch<()> {
+        let mut newcomers = self.newcomers.lock();
+        let receiver = newcomers.entry(tenant.clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
+        drop(newcomers);
+        Watch { tail: self.clone(), key: Key::Newcomer(tenant.clone()), receiver: Some(receiver) }
+    }
+
+    /// Forgets a watch that nobody holds any more.
+    fn unwatch(&self, key: &Key) {
+        match key {
+            Key::Tenant(place) => {
+                let Some(partition) = self.partition(place.partition) else { return };
+                let mut state = partition.state.write();
+                if state.watches.get(&place.no).is_some_and(|watch| watch.receiver_count() == 0) {
+                    state.watches.remove(&place.no);
+                }
+            }
+            Key::Newcomer(tenant) => {
+                let mut newcomers = self.newcomers.lock();
+                if newcomers.get(tenant).is_some_and(|watch| watch.receiver_count() == 0) {
+                    newcomers.remove(tenant);
+                }
+            }
+        }
+    }
+
+    fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.get(id.0 as usize)
+    }
+
+    fn ends(&self) -> Vec<Position> {
+        self.partitions.iter().map(|partition| partition.state.read().ring.end()).collect()
+    }
+
+    /// Compares the log's heads with what memory holds, again and again.
+    async fn poll(&self, bounds: Bounds) {
+        let mut pace = Pace::new(bounds);
+        let mut failures = Pace::new(Bounds::FAILURE);
+        let mut failing = false;
+        let mut delay = bounds.busy;
+        loop {
+            tokio::time::sleep(delay).await;
+            // Taken before the heads are asked for: a head below this end means that the log itself became shorter.
+            let ends = self.ends();
+            match self.store.heads().await {
+                Ok(heads) => {
+                    if std::mem::take(&mut failing) {
+                        failures.reset();
+                        tracing::info!("the log can be read again");
+                    }
+                    delay = pace.found(self.compare(&ends, &heads));
+                }
+                Err(error) => {
+                    counter!(names::TAIL_FAILED).increment(1);
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "the log's heads cannot be read");
+                    }
+                    delay = failures.found(0);
+                }
+            }
+        }
+    }
+
+    /// Sends fillers to where the log is ahead; returns in how many partitions it is.
+    fn compare(&self, ends: &[Position], heads: &[Position]) -> usize {
+        let mut ahead = 0;
+        let mut lag = 0;
+        for ((partition, end), head) in self.partitions.iter().zip(ends).zip(heads) {
+            if head < end {
+                self.reset(partition, *head);
+                continue;
+            }
+            let missing = head.get().saturating_sub(partition.state.read().ring.end().get());
+            if missing > 0 {
+                ahead += 1;
+                lag += missing;
+                partition.behind.notify_one();
+            }
+        }
+        gauge!(names::TAIL_LAG).set(u32::try_from(lag).map_or(f64::INFINITY, f64::from));
+        ahead
+    }
+
+    /// The log lost rows that it had acknowledged (a failover to a replica that was behind): memory begins anew, and
+    /// every reader checks where it stands.
+    fn reset(&self, partition: &Partition, head: Position) {
+        tracing::error!(%head, "the log is shorter than it was: acknowledged events were lost by the database");
+        let resets = self.resets.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut state = partition.state.write();
+        state.ring.clear(head);
+        for watch in state.watches.values() {
+            watch.send_replace(Tip { sequence: Sequence(0), resets });
+        }
+    }
+
+    /// Reads what the ring lacks, whenever there is a sign of it.
+    async fn fill(&self, id: PartitionId) {
+        let Some(partition) = self.partition(id) else { return };
+        let mut failures = Pace::new(Bounds::FAILURE);
+        loop {
+            partition.behind.notified().await;
+            loop {
+                let end = partition.state.read().ring.end();
+                match self.store.tail(id, end, FILL).await {
+                    Ok(rows) if rows.is_empty() => break,
+                    Ok(rows) => {
+                        failures.reset();
+                        counter!(names::TAIL_FILLED).increment(rows.len() as u64);
+                        self.publish(id, rows);
+                    }
+                    Err(error) => {
+                        counter!(names::TAIL_FAILED).increment(1);
+                        tracing::debug!(partition = %id, %error, "the tail cannot be read");
+                        tokio::time::sleep(failures.found(0)).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn default_poll(backend: Backend) -> Bounds {
+    use std::time::Duration;
+    match backend {
+        Backend::Sqlite => Bounds { busy: Duration::from_secs(1), idle: Duration::from_secs(1) },
+        Backend::Postgres => Bounds { busy: Duration::from_millis(5), idle: Duration::from_millis(50) },
+    }
+}
+
+enum Key {
+    Tenant(Place),
+    Newcomer(TenantId),
+}
+
+/// A reader's ear on the tail; the last one of a tenant takes the tenant's wake-ups with it.
+pub(crate) struct Watch<T> {
+    tail: Arc<Tail>,
+    key: Key,
+    /// Empty only where there is nothing to hear.
+    receiver: Option<watch::Receiver<T>>,
+}
+
+impl<T: Copy + Default> Watch<T> {
+    /// The present value; [`Self::changed`] waits for the next one after it.
+    pub(crate) fn look(&mut self) -> T {
+        self.receiver.as_mut().map_or_else(T::default, |receiver| *receiver.borrow_and_update())
+    }
+
+    /// Waits until there is a value that was not looked at. Safe to drop.
+    pub(crate) async fn changed(&mut self) {
+        if let Some(receiver) = &mut self.receiver
+            && receiver.changed().await.is_ok()
+        {
+            return;
+        }
+        // A sender lives as long as a receiver does, so this is reached only where there is nothing to hear.
+        std::future::pending().await
+    }
+}
+
+impl<T> Drop for Watch<T> {
+    fn drop(&mut self) {
+        self.receiver = None;
+        self.tail.unwatch(&self.key);
+    }
+}
