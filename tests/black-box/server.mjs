@@ -17,16 +17,27 @@ const key = 'black-box-admin-key-0123456789abcdef';
 // Longer than a start takes on a busy machine.
 const patienceMs = 60_000;
 
+// Below the ports that the system gives to outgoing connections, so that nobody takes the server's while it is down.
 async function freePort() {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
+/** The environment without what would configure a Tidings. */
+function withoutSettings(environment) {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('TIDINGS_')));
+}
+
+/** A server over one log, across its restarts. */
 export class Server {
   #child;
   #output = '';
@@ -45,7 +56,7 @@ export class Server {
   /** Starts it again over the same log, on the same port. */
   async run() {
     this.#child = spawn(binary, ['serve', '--data-dir', this.directory, '--listen', `127.0.0.1:${this.port}`], {
-      env: { ...process.env, TIDINGS_ADMIN_KEY: key },
+      env: { ...withoutSettings(process.env), TIDINGS_ADMIN_KEY: key },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
