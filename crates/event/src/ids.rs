@@ -144,6 +144,14 @@ impl TenantId {
     }
 }
 
+impl Text {
+    /// An event's id as a text, sharing it: what correlates an event that names nothing else.
+    #[must_use]
+    pub fn of_id(id: &EventId) -> Self {
+        Self(id.0.clone())
+    }
+}
+
 impl Version {
     /// The version of an event that names none.
     #[must_use]
@@ -187,9 +195,8 @@ fn check_event_id(text: &str) -> Result<(), TextError> {
 }
 
 fn check_event_type(text: &str) -> Result<(), TextError> {
-    const SHAPE: TextError = TextError::Malformed(
-        "must be 2 to 5 dotted segments of lower snake case, like 'sales.lead.status_changed'",
-    );
+    const SHAPE: TextError =
+        TextError::Malformed("must be 2 to 5 dotted segments of lower snake case, like 'sales.lead.status_changed'");
     let mut segments = 0;
     for segment in text.split('.') {
         segments += 1;

@@ -5,17 +5,30 @@
 #![deny(missing_docs)]
 
 mod code;
+mod cursor;
+mod digest;
 mod envelope;
 mod ids;
+pub mod json;
 pub mod limits;
 pub mod log;
 mod mint;
+mod parse;
+mod problem;
+mod render;
 mod time;
+mod violation;
 
 pub use code::ErrorCode;
+pub use cursor::{Cursor, CursorError, CursorKey, CursorSealer, FilterHash, TenantHash};
+pub use digest::{canonical_form, digest, hash_data};
 pub use envelope::{Context, ContextKind, Data, Entity, Event, Metadata, Recorded, Source, SourceKind};
 pub use ids::{
-    Digest, EventId, EventType, LogId, PartitionId, Position, Salt, Sequence, TenantId, TenantNo, Text, Version,
+    Digest, EventId, EventType, LogId, PartitionId, Position, Salt, Sequence, TenantId, TenantNo, Text, TextError,
+    Version,
 };
 pub use mint::{Mint, SystemMint};
-pub use time::Timestamp;
+pub use parse::{Batch, parse_batch, parse_event, parse_own_event};
+pub use problem::{ERROR_PAGES, Problem};
+pub use time::{Timestamp, TimestampError};
+pub use violation::{Rejection, VIOLATION_CODES, Violation, code as violation_code};

@@ -1,0 +1,227 @@
+//! Which rule of the envelope was broken, and where.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ErrorCode;
+use crate::ids::TextError;
+use crate::json::{self, Fault, Wrong};
+use crate::limits::VIOLATIONS_MAX;
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// RFC 6901 path of the offending member in the document that was sent. Where the member is missing, the path
+    /// it would have.
+    pub path: String,
+    /// The rule, by a stable name; see [`VIOLATION_CODES`].
+    pub code: &'static str,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+/// Declares the codes of violations, each with what it means.
+macro_rules! violation_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal: $meaning:literal;)+) => {
+        /// The codes, by the rule that they stand for.
+        pub mod code {
+            $(#[doc = $meaning] pub const $name: &str = $code;)+
+        }
+
+        /// Every code of a [`Violation`] that this crate gives, and what it means. Codes are added, never renamed.
+        pub const VIOLATION_CODES: &[(&str, &str)] = &[$(($code, $meaning)),+];
+    };
+}
+
+violation_codes! {
+    BODY_EMPTY = "body_empty": "The body holds nothing but white space.";
+    UTF8_INVALID = "utf8_invalid": "The bytes are not UTF-8.";
+    JSON_SYNTAX = "json_syntax": "The text is not JSON by RFC 8259.";
+    TRAILING_BYTES = "trailing_bytes": "Something follows the JSON value.";
+    KEY_DUPLICATE = "key_duplicate": "An object holds a key more than once, after its escapes are resolved.";
+    DEPTH_EXCEEDED = "depth_exceeded": "Objects and arrays are nested deeper than 64 levels, the envelope included. What follows was not looked at.";
+    EVENT_NOT_OBJECT = "event_not_object": "An event must be a JSON object.";
+    BATCH_EMPTY = "batch_empty": "A batch must hold at least one event.";
+    MEMBER_MISSING = "member_missing": "A required member is missing or null.";
+    MEMBER_UNKNOWN = "member_unknown": "There is no such member; nothing is dropped silently.";
+    MEMBER_ASSIGNED = "member_assigned": "The log assigns this member; a producer must not send it.";
+    MEMBER_WRONG_TYPE = "member_wrong_type": "The member's JSON type is wrong.";
+    STRING_EMPTY = "string_empty": "The string must not be empty.";
+    STRING_TOO_LONG = "string_too_long": "The string has more than 255 characters.";
+    STRING_CONTROL_CHARACTER = "string_control_character": "The string holds a control character.";
+    STRING_LONE_SURROGATE = "string_lone_surrogate": "The string holds half of a surrogate pair as an escape.";
+    ID_MALFORMED = "id_malformed": "An event's id must be visible ASCII characters without a dot.";
+    TYPE_MALFORMED = "type_malformed": "An event's type must be 2 to 5 dotted segments of lower snake case, like sales.lead.status_changed.";
+    TENANT_MALFORMED = "tenant_malformed": "A tenant's name must not hold a slash.";
+    TENANT_RESERVED = "tenant_reserved": "Tenants whose name begins with $ belong to Tidings.";
+    TIMESTAMP_MALFORMED = "timestamp_malformed": "A timestamp must be an RFC 3339 moment like 2026-03-15T10:00:00.000Z, in the years 0001 to 9999.";
+    SOURCE_TYPE_UNKNOWN = "source_type_unknown": "A source's type must be one of service, workflow, task, integration, external, system.";
+    CONTEXT_TYPE_UNKNOWN = "context_type_unknown": "A context's type must be one of client, user, global.";
+    TRACEPARENT_MALFORMED = "traceparent_malformed": "A traceparent must have the shape that W3C Trace Context gives it.";
+    DATA_NOT_OBJECT = "data_not_object": "An event's data must be a JSON object.";
+    DATA_TOO_LARGE = "data_too_large": "An event's data has more than 256 KiB.";
+    SPECVERSION_UNSUPPORTED = "specversion_unsupported": "A CloudEvent's specversion must be 1.0.";
+    ATTRIBUTE_UNKNOWN = "attribute_unknown": "The CloudEvents attribute has no place in an event; nothing is dropped silently.";
+    DATACONTENTTYPE_UNSUPPORTED = "datacontenttype_unsupported": "A CloudEvent's data must be application/json in UTF-8.";
+    DATA_TWICE = "data_twice": "A CloudEvent must not hold both data and data_base64.";
+    DATA_BASE64_MALFORMED = "data_base64_malformed": "The member data_base64 is not base64 by RFC 4648.";
+    SOURCE_MALFORMED = "source_malformed": "A CloudEvent's source must be a URI reference.";
+    DATASCHEMA_MALFORMED = "dataschema_malformed": "A CloudEvent's dataschema must be an absolute URI.";
+    HEADER_NOT_UTF8 = "header_not_utf8": "A header's value is not UTF-8 once it is percent-decoded.";
+}
+
+/// A code that this version does not know, from a newer server say, is read as `unknown`; the message still says
+/// what is wrong.
+impl<'de> Deserialize<'de> for Violation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Document {
+            path: String,
+            code: String,
+            message: String,
+        }
+        let Document { path, code, message } = Document::deserialize(deserializer)?;
+        let known = VIOLATION_CODES.iter().find(|(known, _)| *known == code);
+        Ok(Self { path, code: known.map_or("unknown", |(known, _)| known), message })
+    }
+}
+
+/// Why a body that should carry events is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// [`ErrorCode::BodyMalformed`], [`ErrorCode::EventInvalid`], [`ErrorCode::BatchTooLarge`] or
+    /// [`ErrorCode::BodyTooLarge`].
+    pub code: ErrorCode,
+    /// The first violation in words, and how many more there are.
+    pub detail: String,
+    /// The broken rules in the order in which they were met; at most [`VIOLATIONS_MAX`].
+    pub violations: Vec<Violation>,
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// The way to a member, on the stack: a path is spelled only for what is wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum At<'p> {
+    Root,
+    Index(&'p At<'p>, usize),
+    Key(&'p At<'p>, &'p str),
+}
+
+impl At<'_> {
+    pub(crate) fn path(&self) -> String {
+        let mut path = String::new();
+        self.write(&mut path);
+        path
+    }
+
+    fn write(&self, path: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Index(parent, index) => {
+                parent.write(path);
+                json::push_step(path, &index.to_string());
+            }
+            Self::Key(parent, key) => {
+                parent.write(path);
+                json::push_step(path, key);
+            }
+        }
+    }
+}
+
+/// Collects violations up to their bound.
+#[derive(Default)]
+pub(crate) struct Report {
+    violations: Vec<Violation>,
+    left_out: usize,
+}
+
+impl Report {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    #[cold]
+    pub(crate) fn add(&mut self, at: At<'_>, code: &'static str, message: impl Into<String>) {
+        self.push(Violation { path: at.path(), code, message: message.into() });
+    }
+
+    #[cold]
+    pub(crate) fn push(&mut self, violation: Violation) {
+        // A duplicate key is met by the scanner and again by who reads the members.
+        if self.violations.iter().any(|known| known.path == violation.path && known.code == violation.code) {
+            return;
+        }
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(violation);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// What is wrong with a text of the envelope; `malformed` is the code where the characters are.
+    #[cold]
+    pub(crate) fn add_text(&mut self, at: At<'_>, error: TextError, malformed: &'static str) {
+        let code = match error {
+            TextError::Empty => code::STRING_EMPTY,
+            TextError::TooLong => code::STRING_TOO_LONG,
+            TextError::Malformed(_) => malformed,
+        };
+        self.add(at, code, error.to_string());
+    }
+
+    /// The answer once everything was looked at.
+    #[cold]
+    pub(crate) fn reject(self) -> Rejection {
+        Self::rejection(ErrorCode::EventInvalid, self.violations, self.left_out)
+    }
+
+    /// The answer when reading had to stop. Where the text itself is broken, that alone counts: what was found
+    /// before may be a consequence of it.
+    #[cold]
+    pub(crate) fn stop(mut self, fault: &Fault, body: &[u8]) -> Rejection {
+        let violation = of_fault(fault, body);
+        if fault.wrong == Wrong::Depth {
+            self.push(violation);
+            return self.reject();
+        }
+        Self::rejection(ErrorCode::BodyMalformed, vec![violation], 0)
+    }
+
+    fn rejection(code: ErrorCode, violations: Vec<Violation>, left_out: usize) -> Rejection {
+        let mut detail = violations.first().map_or_else(String::new, |first| match first.path.as_str() {
+            "" => first.message.clone(),
+            path => format!("{path}: {}", first.message),
+        });
+        match violations.len().saturating_sub(1) + left_out {
+            0 => {}
+            more => detail.push_str(&format!(" (and {more} more)")),
+        }
+        Rejection { code, detail, violations }
+    }
+}
+
+/// Puts a fault of the text into words.
+#[cold]
+pub(crate) fn of_fault(fault: &Fault, body: &[u8]) -> Violation {
+    let code = match fault.wrong {
+        Wrong::Empty => code::BODY_EMPTY,
+        Wrong::Utf8 => code::UTF8_INVALID,
+        Wrong::Syntax(_) | Wrong::TooLong => code::JSON_SYNTAX,
+        Wrong::Trailing => code::TRAILING_BYTES,
+        Wrong::Depth => code::DEPTH_EXCEEDED,
+        Wrong::Duplicate => code::KEY_DUPLICATE,
+    };
+    let (line, column) = json::line_and_column(body, fault.offset);
+    Violation {
+        path: json::path_at(body, fault.offset),
+        code,
+        message: format!("{} (line {line}, column {column})", fault.wrong),
+    }
+}
