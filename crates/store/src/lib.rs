@@ -30,6 +30,16 @@ pub enum Error {
     Broken(String),
 }
 
+impl Error {
+    /// Not available now, and certainly nothing was written.
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), ambiguous: false }
+    }
+}
+
+/// Partitions that a log can have at most.
+pub const PARTITIONS_MAX: u32 = 1_024;
+
 /// The answer of a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -170,6 +180,28 @@ pub enum Role {
     Auditor,
 }
 
+impl Role {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Admin, Self::Producer, Self::Consumer, Self::Auditor];
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role with this name, if there is one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.as_str() == name)
+    }
+}
+
 /// An API key as it is stored: never the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
@@ -272,8 +304,16 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self);
 }
 
+mod migrations;
+mod names;
+mod open;
+mod plan;
+mod row;
+mod search;
 mod source;
+pub mod sqlite;
 
+pub use open::{StoreOptions, open_store};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
 };

@@ -1,0 +1,73 @@
+//! What an append's transaction proves about a plan before it writes: the log stays gapless whatever decided.
+
+use std::collections::HashMap;
+
+use tidings_event::log::{AppendPlan, AppendView};
+use tidings_event::{PartitionId, Position, Sequence, TenantNo, Timestamp};
+
+use crate::{Error, Result};
+
+/// The heads as the transaction read them under its lock.
+#[derive(Debug)]
+pub(crate) struct Before {
+    partition: PartitionId,
+    position: Position,
+    recorded_at: Timestamp,
+    sequences: HashMap<TenantNo, Sequence>,
+}
+
+/// The heads as they stand once a plan's rows are written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Heads {
+    /// The partition's last position.
+    pub(crate) position: Position,
+    /// When the row at that position was recorded.
+    pub(crate) recorded_at: Timestamp,
+    /// The last sequence of each tenant that got rows.
+    pub(crate) sequences: Vec<(TenantNo, Sequence)>,
+}
+
+impl Before {
+    pub(crate) fn of(view: &AppendView) -> Self {
+        Self {
+            partition: view.partition,
+            position: view.position,
+            recorded_at: view.recorded_at,
+            sequences: view.sequences.clone(),
+        }
+    }
+
+    /// The heads after the plan, if its rows follow the heads before without a gap; otherwise nothing may be written.
+    pub(crate) fn advance(self, plan: &AppendPlan) -> Result<Heads> {
+        let Self { partition, mut position, mut recorded_at, mut sequences } = self;
+        let mut touched: Vec<TenantNo> = Vec::new();
+        for row in &plan.rows {
+            let sequence = sequences
+                .get_mut(&row.tenant_no)
+                .ok_or_else(|| wrong(position, "names a tenant whose head was not asked for or lies elsewhere"))?;
+            if row.partition != partition || row.position != position.next() {
+                return Err(wrong(position, "does not follow in its partition"));
+            }
+            if row.sequence != sequence.next() {
+                return Err(wrong(position, "does not follow in its tenant"));
+            }
+            if row.recorded_at < recorded_at {
+                return Err(wrong(position, "was recorded before the row it follows"));
+            }
+            if touched.last() != Some(&row.tenant_no) {
+                touched.push(row.tenant_no);
+            }
+            position = row.position;
+            recorded_at = row.recorded_at;
+            *sequence = row.sequence;
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        let sequences = touched.into_iter().filter_map(|no| sequences.get(&no).map(|head| (no, *head))).collect();
+        Ok(Heads { position, recorded_at, sequences })
+    }
+}
+
+fn wrong(position: Position, what: &str) -> Error {
+    Error::Broken(format!("the plan's row after position {position} {what}"))
+}

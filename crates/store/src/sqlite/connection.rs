@@ -1,0 +1,208 @@
+//! How a connection to the file is made, what its settings are, and what SQLite's errors mean.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use tidings_event::{LogId, Timestamp};
+
+use super::Synchronous;
+use crate::{Durability, Error, LogInfo, Result, migrations};
+
+/// Pages of the write-ahead log after which a commit folds it into the file: 16 MiB of pages.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// The write-ahead log is cut back to this when it was folded in.
+const JOURNAL_BYTES: u32 = 64 * 1024 * 1024;
+/// Page cache of the writer and of each reader, in KiB.
+const WRITER_CACHE_KIB: i32 = 64 * 1024;
+const READER_CACHE_KIB: i32 = 16 * 1024;
+/// Prepared statements kept by each connection.
+const STATEMENTS_MAX: usize = 128;
+/// Tries to bring the schema up to date; another process may be at the same.
+const MIGRATE_TRIES: usize = 3;
+
+/// All that is needed to open one more connection.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    pub(super) path: PathBuf,
+    pub(super) synchronous: Synchronous,
+    pub(super) patience: Duration,
+}
+
+impl Opening {
+    /// Opens the file for the first time in this process, creating what is missing; gives the writer's connection.
+    pub(super) fn create(&self, partitions: u32) -> Result<(Connection, LogInfo)> {
+        self.create_file()?;
+        let mut connection = self.writer()?;
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
+        let runner = migrations::sqlite()?;
+        let mut tries = MIGRATE_TRIES;
+        loop {
+            match runner.run(&mut connection) {
+                Ok(_) => break,
+                Err(error) => {
+                    tries -= 1;
+                    if tries == 0 {
+                        return Err(unless_busy(&error).unwrap_or_else(|| migrations::failure(&error)));
+                    }
+                }
+            }
+        }
+        let log = describe(&mut connection, partitions)?;
+        Ok((connection, log))
+    }
+
+    /// Only the owner may read the log; SQLite gives the files beside it the same mode.
+    fn create_file(&self) -> Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .mode(0o600)
+            .open(&self.path)
+            .map(drop)
+            .map_err(|error| Error::Unusable(format!("cannot open {}: {error}", self.path.display())))
+    }
+
+    /// A connection that may write.
+    pub(super) fn writer(&self) -> Result<Connection> {
+        let connection = self.open()?;
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Err(Error::Unusable(format!("the file's journal_mode stays {mode}; it must be wal")));
+        }
+        let synchronous = match self.synchronous {
+            Synchronous::Full => "full",
+            Synchronous::Normal => "normal",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+        connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES, |_| Ok(()))?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads. It is opened for writing all the same, because the first one after a crash must
+    /// recover the write-ahead log.
+    pub(super) fn reader(&self) -> Result<Connection> {
+        let connection = self.open()?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        Ok(connection)
+    }
+
+    fn open(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.patience)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.pragma_update(None, "temp_store", "memory")?;
+        // What the log refers to is proved before it is written, for all rows of an append at once.
+        connection.pragma_update(None, "foreign_keys", false)?;
+        Ok(connection)
+    }
+}
+
+/// Reads which log the file holds; gives a new file its log.
+fn describe(connection: &mut Connection, partitions: u32) -> Result<LogInfo> {
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    if encoding != "UTF-8" {
+        return Err(Error::Unusable(format!("the file's encoding is {encoding}; it must be UTF-8")));
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let known: Option<String> = transaction.query_row("SELECT log_id FROM meta", [], |row| row.get(0)).optional()?;
+    let log_id = match known {
+        Some(text) => text.parse().map_err(|_| crate::row::corrupt("log_id"))?,
+        None => {
+            let log_id = ulid::Ulid::generate();
+            transaction.execute(
+                "INSERT INTO meta (only_row, log_id, created_at, probed_at) VALUES (1, ?1, ?2, ?2)",
+                params![log_id.to_string(), now()],
+            )?;
+            let mut insert = transaction.prepare("INSERT INTO partitions (id) VALUES (?1)")?;
+            for partition in 0..partitions {
+                insert.execute([partition])?;
+            }
+            log_id
+        }
+    };
+    let partitions = transaction.query_row("SELECT count(*) FROM partitions", [], |row| row.get(0))?;
+    transaction.commit()?;
+    Ok(LogInfo { id: LogId(log_id), partitions })
+}
+
+/// The settings in force on the writer's connection.
+pub(super) fn durability(connection: &Connection) -> Result<Durability> {
+    let journal_mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    let synchronous = match synchronous {
+        0 => "OFF",
+        1 => "NORMAL",
+        2 => "FULL",
+        _ => "EXTRA",
+    };
+    let mut warnings = Vec::new();
+    if matches!(synchronous, "OFF" | "NORMAL") {
+        warnings.push(format!("synchronous={synchronous}: the last acknowledged events can be lost in a power cut"));
+    }
+    Ok(Durability {
+        settings: vec![
+            ("journal_mode".to_owned(), journal_mode.to_uppercase()),
+            ("synchronous".to_owned(), synchronous.to_owned()),
+        ],
+        warnings,
+    })
+}
+
+/// The present moment in microseconds, as the tables hold it.
+pub(super) fn now() -> i64 {
+    Timestamp::new(jiff::Timestamp::now()).as_micros()
+}
+
+/// Commits, and tells whether a failure leaves it open what became of the transaction.
+pub(super) fn commit(connection: &Connection) -> Result<()> {
+    let committed = connection.prepare_cached("COMMIT")?.execute([]);
+    committed.map(drop).map_err(|error| match Error::from(error) {
+        // The frames may be on the disk although the sync failed; a crash before the next write could revive them.
+        Error::Unavailable { reason, .. } => Error::Unavailable { reason, ambiguous: true },
+        other => other,
+    })
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let Some(code) = error.sqlite_error_code() else {
+            return Self::Broken(error.to_string());
+        };
+        match code {
+            Code::DatabaseBusy | Code::DatabaseLocked => {
+                Self::unavailable(format!("another process holds the file for too long ({error})"))
+            }
+            Code::DiskFull => Self::unavailable(format!("there is no room left ({error})")),
+            Code::SystemIoFailure
+            | Code::CannotOpen
+            | Code::ReadOnly
+            | Code::PermissionDenied
+            | Code::OutOfMemory
+            | Code::FileLockingProtocolFailed
+            | Code::OperationInterrupted => Self::unavailable(error.to_string()),
+            Code::DatabaseCorrupt | Code::NotADatabase | Code::NoLargeFileSupport => Self::Unusable(error.to_string()),
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// A migration that failed only because another process holds the file.
+fn unless_busy(error: &refinery::Error) -> Option<Error> {
+    use std::error::Error as _;
+    let cause = error.source()?.downcast_ref::<rusqlite::Error>()?;
+    let code = cause.sqlite_error_code()?;
+    use rusqlite::ErrorCode as Code;
+    matches!(code, Code::DatabaseBusy | Code::DatabaseLocked | Code::DiskFull | Code::SystemIoFailure)
+        .then(|| Error::unavailable(cause.to_string()))
+}
