@@ -112,6 +112,12 @@ impl Appender {
         Ok(outcomes)
     }
 
+    /// Events that wait for a commit, in all partitions.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queues.iter().map(Queue::waiting).sum()
+    }
+
     /// Takes nothing in any more. What was taken in is still written.
     pub(crate) fn close(&self) {
         self.queues.iter().for_each(Queue::close);

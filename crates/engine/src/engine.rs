@@ -86,6 +86,12 @@ impl Engine {
         self.shared.feeds.store.backend()
     }
 
+    /// The handle by which everything enters the log.
+    #[must_use]
+    pub fn appender(&self) -> &Appender {
+        &self.shared.appender
+    }
+
     /// Appends events in the order given; see [`Appender::append`].
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
         self.shared.appender.append(events).await

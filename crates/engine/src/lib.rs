@@ -33,6 +33,6 @@ pub use sources::{IntentState, NamedSource, PLATFORM};
 pub use tidings_core::pattern::{FilterError, Selection};
 pub use tidings_event::log::Receipt;
 pub use tidings_store::{
-    Backend, ColumnFilter, Direction, Durability, IntentAnswer, KeyRow, LogInfo, OutboxStatus, ReadLimit, Refused,
-    Role, SourceError, TenantRow, TypeFilter,
+    Backend, ColumnFilter, Direction, Durability, Error as StoreError, IntentAnswer, KeyRow, LogInfo, OutboxStatus,
+    ReadLimit, Refused, Role, SourceError, TenantRow, TypeFilter,
 };

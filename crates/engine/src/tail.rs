@@ -310,7 +310,7 @@ impl<T: Copy + Default> Watch<T> {
             return;
         }
         // A sender lives as long as a receiver does, so this is reached only where there is nothing to hear.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
