@@ -13,13 +13,16 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::egress::Egress;
 use crate::feed::Feeds;
 use crate::health::HealthCache;
 use crate::keys::KeyCache;
 use crate::places::Places;
-use crate::sources::Sources;
+use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
-use crate::{AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options};
+use crate::{
+    AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, pump, reconcile,
+};
 
 /// How long the end of a group of tasks is waited for before they are aborted.
 const END_MAX: Duration = Duration::from_secs(20);
@@ -59,7 +62,8 @@ impl Engine {
         let tail = Tail::open(store.clone(), &options.tail).await?;
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
         let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &options.append);
-        let tasks = Tasks { intake: Vec::new(), appenders, tail: tail.start(&options.tail, &ending) };
+        let intake_tasks = start_intake(&sources, &appender, &options, &intake);
+        let tasks = Tasks { intake: intake_tasks, appenders, tail: tail.start(&options.tail, &ending) };
         let shared = Shared {
             appender,
             feeds: Arc::new(Feeds { store, tail, places, ending }),
@@ -141,6 +145,26 @@ impl Engine {
         self.shared.feeds.store.close().await;
         *done = true;
     }
+}
+
+/// Starts what brings events in by itself: for each source its pump and its reconciler.
+fn start_intake(
+    sources: &Sources,
+    appender: &Appender,
+    options: &Options,
+    intake: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let egress = Egress::new(&options.egress);
+    let all: Arc<[SourceHandle]> = sources.all().into();
+    all.iter()
+        .flat_map(|source| {
+            let (probed, egress) = (all.clone(), egress.clone());
+            [
+                pump::start(source.clone(), appender.clone(), &options.pump, intake.clone()),
+                reconcile::start(source.clone(), probed, egress, appender.clone(), &options.reconcile, intake.clone()),
+            ]
+        })
+        .collect()
 }
 
 /// Waits for tasks to end, for a bounded time; those that do not are aborted.

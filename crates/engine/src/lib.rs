@@ -4,6 +4,7 @@
 //! stored is stored through the traits of `tidings-store`. Events enter the log through [`Appender`] alone.
 
 mod append;
+mod egress;
 mod engine;
 mod error;
 mod feed;
@@ -12,7 +13,9 @@ mod keys;
 pub mod metrics;
 mod options;
 mod places;
+mod pump;
 mod queue;
+mod reconcile;
 mod ring;
 mod search;
 mod sources;

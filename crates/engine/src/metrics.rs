@@ -32,6 +32,30 @@ pub const FEED_EVENTS: &str = "tidings_feed_events_total";
 pub const FEED_STORE_READS: &str = "tidings_feed_store_reads_total";
 /// Look-ups of keys that had to ask the storage.
 pub const KEY_MISSES: &str = "tidings_key_cache_misses_total";
+/// Events that came out of an outbox into the log, by source; events that were in the log already count.
+pub const OUTBOX_MATERIALIZED: &str = "tidings_outbox_materialized_total";
+/// Rows that the log refused, by source, every refusal of a row that was tried again included.
+pub const OUTBOX_REFUSALS: &str = "tidings_outbox_refusals_total";
+/// Seconds from a row's insertion to its event being in the log, of the first row of each batch, by source.
+pub const OUTBOX_DELAY: &str = "tidings_outbox_delay_seconds";
+/// Seconds that the oldest waiting row has waited, by source and its own clock.
+pub const OUTBOX_LAG: &str = "tidings_outbox_lag_seconds";
+/// Rows that wait, by source.
+pub const OUTBOX_PENDING: &str = "tidings_outbox_pending_rows";
+/// Rows that were refused and are still there, by source.
+pub const OUTBOX_REFUSED: &str = "tidings_outbox_refused_rows";
+/// Open intents, by source.
+pub const OUTBOX_INTENTS: &str = "tidings_outbox_intents";
+/// Rounds that were cut short, by source and kind of failure.
+pub const OUTBOX_ERRORS: &str = "tidings_outbox_errors_total";
+/// Intents that were confirmed because their probe found the change, by source.
+pub const INTENTS_CONFIRMED: &str = "tidings_intents_confirmed_total";
+/// Intents that were discarded because their probe found that there was no change, by source.
+pub const INTENTS_DISCARDED: &str = "tidings_intents_discarded_total";
+/// Probes that could not tell, by source.
+pub const INTENTS_UNRESOLVED: &str = "tidings_intents_unresolved_total";
+/// Passes over stale intents that were cut short, by source.
+pub const INTENTS_ERRORS: &str = "tidings_intents_errors_total";
 
 /// Tells the installed recorder what each metric means. Call once, after the recorder was installed.
 pub fn describe() {
@@ -50,4 +74,16 @@ pub fn describe() {
     describe_counter!(FEED_EVENTS, Unit::Count, "Events given to feed readers");
     describe_counter!(FEED_STORE_READS, Unit::Count, "Storage reads by feed readers that are behind memory");
     describe_counter!(KEY_MISSES, Unit::Count, "Key look-ups that asked the storage");
+    describe_counter!(OUTBOX_MATERIALIZED, Unit::Count, "Events that came out of an outbox into the log");
+    describe_counter!(OUTBOX_REFUSALS, Unit::Count, "Outbox rows that the log refused");
+    describe_histogram!(OUTBOX_DELAY, Unit::Seconds, "Time from a row's insertion to its event being in the log");
+    describe_gauge!(OUTBOX_LAG, Unit::Seconds, "How long the oldest waiting outbox row has waited");
+    describe_gauge!(OUTBOX_PENDING, Unit::Count, "Outbox rows that wait");
+    describe_gauge!(OUTBOX_REFUSED, Unit::Count, "Outbox rows that were refused and are still there");
+    describe_gauge!(OUTBOX_INTENTS, Unit::Count, "Open intents");
+    describe_counter!(OUTBOX_ERRORS, Unit::Count, "Rounds of a pump that were cut short by a failure");
+    describe_counter!(INTENTS_CONFIRMED, Unit::Count, "Intents confirmed by their probe");
+    describe_counter!(INTENTS_DISCARDED, Unit::Count, "Intents discarded by their probe");
+    describe_counter!(INTENTS_UNRESOLVED, Unit::Count, "Probes of intents that could not tell");
+    describe_counter!(INTENTS_ERRORS, Unit::Count, "Passes over stale intents that were cut short by a failure");
 }

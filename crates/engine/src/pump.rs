@@ -1,0 +1,339 @@
+//! The pump: brings what producers committed to their outboxes into the log.
+//!
+//! Each source has one. It reads whatever is visible and confirmed, in order of id, appends it, and deletes it. It
+//! keeps no cursor: a row is behind it only when it is gone, so a transaction that commits late is read later and
+//! nothing is skipped. A crash between appending and deleting repeats the append, which the log answers with the
+//! first sequence. Rows that the log refuses are set aside with the reason and hold up nobody.
+
+mod row;
+mod window;
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use metrics::{counter, gauge, histogram};
+use tidings_core::pace::{Bounds, Pace};
+use tidings_event::{ErrorCode, Problem};
+use tidings_store::{OutboxRow, SourceError};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::append::now;
+use crate::options::PumpOptions;
+use crate::sources::SourceHandle;
+use crate::{AppendError, Appender, metrics as names};
+use window::Window;
+
+/// How long a round that is under way may take to end when the engine shuts down. Cutting it short loses nothing.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often a source is asked how its outbox stands; it counts rows for that.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How long that may take.
+const OBSERVE_MAX: Duration = Duration::from_secs(2);
+/// The shortest time between two looks that found nothing, so that a flood of hints does not become a flood of reads.
+const HINT_SPACING: Duration = Duration::from_millis(1);
+/// Rows that are parsed before other tasks get their turn.
+const PARSE_ROWS: usize = 128;
+
+/// Why a round was cut short. Nothing is lost by it: the rows are still in the outbox.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PumpError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("the round panicked")]
+    Panicked,
+}
+
+impl PumpError {
+    /// For metrics, and to log a failure once rather than at every try.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Source(SourceError::Unavailable(_)) => "source_unavailable",
+            Self::Source(SourceError::NotInstalled(_)) => "source_not_installed",
+            Self::Source(SourceError::Broken(_)) => "source_broken",
+            Self::Append(AppendError::Store(tidings_store::Error::Unavailable { .. })) => "storage_unavailable",
+            Self::Append(AppendError::ShuttingDown) => "shutting_down",
+            Self::Append(_) => "storage_broken",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// What became of rows: those that are in the log, and those that it refused, each with a problem document.
+#[derive(Debug, Default)]
+struct Settled {
+    done: Vec<i64>,
+    refused: Vec<(i64, String)>,
+}
+
+/// One source's pump.
+pub(crate) struct Pump {
+    source: SourceHandle,
+    appender: Appender,
+    options: PumpOptions,
+    window: Window,
+    /// What went wrong in the last round, if something did.
+    failing: Option<&'static str>,
+    observed: Option<Instant>,
+}
+
+/// Starts the pump of a source; it ends with the token.
+pub(crate) fn start(
+    source: SourceHandle,
+    appender: Appender,
+    options: &PumpOptions,
+    ending: CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(Pump::new(source, appender, options.clone()).run(ending))
+}
+
+impl Pump {
+    pub(crate) fn new(source: SourceHandle, appender: Appender, options: PumpOptions) -> Self {
+        Self { source, appender, options, window: Window::default(), failing: None, observed: None }
+    }
+
+    async fn run(mut self, ending: CancellationToken) {
+        let mut pace = Pace::new(self.options.poll);
+        let mut retries = Pace::new(Bounds::FAILURE);
+        loop {
+            let outcome = {
+                let round = AssertUnwindSafe(self.run_once()).catch_unwind();
+                tokio::pin!(round);
+                tokio::select! {
+                    outcome = &mut round => outcome.unwrap_or(Err(PumpError::Panicked)),
+                    () = ending.cancelled() => {
+                        let _unfinished = timeout(GRACE, round).await;
+                        return;
+                    }
+                }
+            };
+            let goes_on = match outcome {
+                Ok(rows) => {
+                    self.note_success();
+                    retries.reset();
+                    if rows > 0 {
+                        pace.reset();
+                        true
+                    } else {
+                        self.wait_for_work(&mut pace, &ending).await
+                    }
+                }
+                Err(error) => {
+                    self.note_failure(&error);
+                    sleep_unless(retries.found(0), &ending).await
+                }
+            };
+            if !goes_on || ending.is_cancelled() {
+                return;
+            }
+            self.observe().await;
+        }
+    }
+
+    /// Empties the outbox once: reads, appends and deletes until less than a full batch was found, or for as long as
+    /// [`PumpOptions::sweep`]. Returns how many rows it found; rows that were refused count.
+    pub(crate) async fn run_once(&mut self) -> Result<usize, PumpError> {
+        let floor = self.window.begin(Instant::now(), self.options.sweep);
+        let mut rows = self.read(floor).await?;
+        let mut found = 0;
+        let mut settled = Settled::default();
+        while let (Some(first), Some(last)) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id)) {
+            found += rows.len();
+            self.window.saw(first, last);
+            // Behind a full batch there is more. It is read while this one is appended, and that one is appended
+            // while this one is deleted; appends follow one another in order of id. The rows in flight lie below
+            // what is read, so none is read twice; a row that becomes visible among them waits for the next round.
+            let ahead = self.is_full(&rows) && !self.window.is_sweep_due(Instant::now(), self.options.sweep);
+            let (cleared, appended, next) =
+                tokio::join!(self.clear(std::mem::take(&mut settled)), self.materialize(rows), async {
+                    if ahead { self.read(last.saturating_add(1)).await } else { Ok(Vec::new()) }
+                },);
+            settled = appended?;
+            cleared?;
+            rows = match next {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.clear(settled).await?;
+                    return Err(error.into());
+                }
+            };
+        }
+        self.clear(settled).await?;
+        Ok(found)
+    }
+
+    async fn read(&self, floor: i64) -> Result<Vec<OutboxRow>, SourceError> {
+        self.source.source.read(floor, self.options.batch_rows, self.options.batch_bytes).await
+    }
+
+    fn is_full(&self, rows: &[OutboxRow]) -> bool {
+        let bytes: usize = rows.iter().map(|row| row.event.len()).sum();
+        rows.len() >= self.options.batch_rows || bytes >= self.options.batch_bytes / 4 * 3
+    }
+
+    /// Appends rows in order. Each stands for itself: one that is refused leaves the others alone.
+    async fn materialize(&self, rows: Vec<OutboxRow>) -> Result<Settled, AppendError> {
+        let mut settled = Settled::default();
+        let mut ids = Vec::with_capacity(rows.len());
+        let mut events = Vec::with_capacity(rows.len());
+        for (count, row) in rows.iter().enumerate() {
+            if count % PARSE_ROWS == PARSE_ROWS - 1 {
+                tokio::task::yield_now().await;
+            }
+            match row::read(row) {
+                Ok(event) => {
+                    ids.push(row.id);
+                    events.push(event);
+                }
+                Err(problem) => settled.refuse(row.id, &problem),
+            }
+        }
+        if events.is_empty() {
+            return Ok(settled);
+        }
+        match self.appender.append_each(events).await {
+            Ok(outcomes) => {
+                for (id, outcome) in ids.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(_) => settled.done.push(id),
+                        Err(_) => settled.refuse(id, &id_taken()),
+                    }
+                }
+            }
+            Err(AppendError::Store(tidings_store::Error::Broken(_))) if rows.len() > 1 => {
+                settled = self.materialize_singly(&rows).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.count(&settled, &rows);
+        Ok(settled)
+    }
+
+    /// Finds the row that breaks an append in a way that should be impossible, and sets it aside. When no row can be
+    /// appended it is not the rows that are broken, and all of them stay.
+    async fn materialize_singly(&self, rows: &[OutboxRow]) -> Result<Settled, AppendError> {
+        let mut settled = Settled::default();
+        let mut broken = None;
+        for row in rows {
+            let event = match row::read(row) {
+                Ok(event) => event,
+                Err(problem) => {
+                    settled.refuse(row.id, &problem);
+                    continue;
+                }
+            };
+            match self.appender.append_each(vec![event]).await.map(|outcomes| outcomes.into_iter().next()) {
+                Ok(Some(Ok(_))) => settled.done.push(row.id),
+                Ok(Some(Err(_))) => settled.refuse(row.id, &id_taken()),
+                Ok(None) => {}
+                Err(error @ AppendError::Store(tidings_store::Error::Broken(_))) => {
+                    tracing::error!(source = %self.source.name, row = row.id, %error, "an outbox row breaks its append");
+                    settled.refuse(row.id, &Problem::new(ErrorCode::Internal, "the log could not take this event"));
+                    broken = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match broken {
+            Some(error) if settled.done.is_empty() => Err(error),
+            _ => Ok(settled),
+        }
+    }
+
+    async fn clear(&self, settled: Settled) -> Result<(), SourceError> {
+        if !settled.refused.is_empty() {
+            self.source.source.refuse(&settled.refused).await?;
+        }
+        if !settled.done.is_empty() {
+            self.source.source.delete(&settled.done).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be something to read. `false` when the pump has to end.
+    async fn wait_for_work(&self, pace: &mut Pace, ending: &CancellationToken) -> bool {
+        if !sleep_unless(HINT_SPACING, ending).await {
+            return false;
+        }
+        loop {
+            tokio::select! {
+                () = ending.cancelled() => return false,
+                () = self.source.poke.notified() => return true,
+                () = self.source.source.hint() => return true,
+                () = tokio::time::sleep(pace.found(0)) => {}
+            }
+            if self.window.is_sweep_due(Instant::now(), self.options.sweep) {
+                return true;
+            }
+            // A failure is met again by the read, and told there.
+            if self.source.source.changed().await.unwrap_or(true) {
+                return true;
+            }
+        }
+    }
+
+    fn count(&self, settled: &Settled, rows: &[OutboxRow]) {
+        let source = || self.source.name.to_string();
+        counter!(names::OUTBOX_MATERIALIZED, "source" => source()).increment(settled.done.len() as u64);
+        counter!(names::OUTBOX_REFUSALS, "source" => source()).increment(settled.refused.len() as u64);
+        if let Some(oldest) = rows.first() {
+            let waited_us = now().as_micros().saturating_sub(oldest.created_at.as_micros()).max(0);
+            let waited = Duration::from_micros(u64::try_from(waited_us).unwrap_or(0));
+            histogram!(names::OUTBOX_DELAY, "source" => source()).record(waited);
+        }
+    }
+
+    /// Tells the metrics how the outbox stands, now and then. What cannot be asked is left as it was.
+    async fn observe(&mut self) {
+        if self.observed.is_some_and(|at| at.elapsed() < OBSERVE_EVERY) {
+            return;
+        }
+        self.observed = Some(Instant::now());
+        let look =
+            async { Ok::<_, SourceError>((self.source.source.status().await?, self.source.source.clock().await?)) };
+        let Ok(Ok((status, clock))) = timeout(OBSERVE_MAX, look).await else { return };
+        let source = || self.source.name.to_string();
+        let lag_us = status.oldest_pending.map_or(0, |oldest| clock.as_micros() - oldest.as_micros()).max(0);
+        gauge!(names::OUTBOX_LAG, "source" => source()).set(lag_us as f64 / 1e6);
+        gauge!(names::OUTBOX_PENDING, "source" => source()).set(status.pending as f64);
+        gauge!(names::OUTBOX_REFUSED, "source" => source()).set(status.refused as f64);
+        gauge!(names::OUTBOX_INTENTS, "source" => source()).set(status.intents as f64);
+    }
+
+    fn note_success(&mut self) {
+        if self.failing.take().is_some() {
+            tracing::info!(source = %self.source.name, "the outbox is being emptied again");
+        }
+    }
+
+    fn note_failure(&mut self, error: &PumpError) {
+        let kind = error.kind();
+        counter!(names::OUTBOX_ERRORS, "source" => self.source.name.to_string(), "kind" => kind).increment(1);
+        if self.failing != Some(kind) {
+            self.failing = Some(kind);
+            tracing::warn!(source = %self.source.name, kind, %error, "the outbox cannot be emptied; trying again");
+        }
+    }
+}
+
+impl Settled {
+    fn refuse(&mut self, id: i64, problem: &Problem) {
+        self.refused.push((id, String::from_utf8_lossy(&problem.to_json()).into_owned()));
+    }
+}
+
+fn id_taken() -> Problem {
+    Problem::new(ErrorCode::EventIdConflict, "The tenant has another event with this id.")
+}
+
+/// Sleeps; `false` when the engine shuts down meanwhile.
+pub(crate) async fn sleep_unless(delay: Duration, ending: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(delay) => true,
+        () = ending.cancelled() => false,
+    }
+}
