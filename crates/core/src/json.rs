@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub(crate) use decimal::Decimal;
-pub(crate) use parse::parse;
+pub(crate) use parse::{parse, parse_lossy};
 
 /// A JSON value. Texts and numbers are borrowed from the source where they can be.
 #[derive(Debug, Clone)]

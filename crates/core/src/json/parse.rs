@@ -17,8 +17,18 @@ pub(crate) struct ParseError {
 
 /// Reads one JSON value and nothing after it.
 pub(crate) fn parse(json: &[u8]) -> Result<Node<'_>, ParseError> {
+    read(json, false)
+}
+
+/// Reads one JSON value and nothing after it. Halves of surrogate pairs, which JSON allows as escapes, become U+FFFD:
+/// an event may hold them.
+pub(crate) fn parse_lossy(json: &[u8]) -> Result<Node<'_>, ParseError> {
+    read(json, true)
+}
+
+fn read(json: &[u8], lossy: bool) -> Result<Node<'_>, ParseError> {
     let text = std::str::from_utf8(json).map_err(|e| ParseError { reason: "invalid UTF-8", at: e.valid_up_to() })?;
-    let mut reader = Reader { text, bytes: json, at: 0 };
+    let mut reader = Reader { text, bytes: json, at: 0, lossy };
     let node = reader.value(JSON_DEPTH_MAX)?;
     reader.space();
     if reader.at < json.len() {
@@ -27,10 +37,13 @@ pub(crate) fn parse(json: &[u8]) -> Result<Node<'_>, ParseError> {
     Ok(node)
 }
 
+const LONE: &str = "half of a surrogate pair";
+
 struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    lossy: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -167,20 +180,23 @@ impl<'a> Reader<'a> {
     }
 
     fn unicode(&mut self) -> Result<char, ParseError> {
-        const LONE: &str = "half of a surrogate pair";
         let first = self.hex()?;
         if !(0xd800..0xe000).contains(&first) {
             return char::from_u32(first).ok_or_else(|| self.error(LONE));
         }
-        if first >= 0xdc00 || !(self.take(b'\\') && self.take(b'u')) {
+        let after_first = self.at;
+        if first < 0xdc00 && self.take(b'\\') && self.take(b'u') {
+            let second = self.hex()?;
+            if (0xdc00..0xe000).contains(&second) {
+                let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                return char::from_u32(code).ok_or_else(|| self.error(LONE));
+            }
+        }
+        if !self.lossy {
             return Err(self.error(LONE));
         }
-        let second = self.hex()?;
-        if !(0xdc00..0xe000).contains(&second) {
-            return Err(self.error(LONE));
-        }
-        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        char::from_u32(code).ok_or_else(|| self.error(LONE))
+        self.at = after_first;
+        Ok(char::REPLACEMENT_CHARACTER)
     }
 
     fn hex(&mut self) -> Result<u32, ParseError> {
@@ -297,5 +313,7 @@ mod tests {
     fn escapes_become_characters() {
         let Ok(Node::Text(text)) = parse(r#""a\u00e9\ud83d\ude00\\\"\tz""#.as_bytes()) else { panic!() };
         assert_eq!(text, "aé😀\\\"\tz");
+        let Ok(Node::Text(text)) = parse_lossy(br#""\ud800\u0041\udc00\ud83d\ude00\ud800\n\ud800""#) else { panic!() };
+        assert_eq!(text, "\u{fffd}A\u{fffd}😀\u{fffd}\n\u{fffd}");
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Document<'a> {
 }
 
 fn data(recorded: &Recorded) -> Option<Node<'_>> {
-    json::parse(recorded.event.data.as_bytes()).ok()
+    json::parse_lossy(recorded.event.data.as_bytes()).ok()
 }
 
 fn whole(recorded: &Recorded) -> Node<'_> {
