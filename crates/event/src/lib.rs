@@ -4,6 +4,7 @@
 //! Invariant: this crate knows no IO. It reads no clock and rolls no dice unless a [`Mint`] is handed to it.
 #![deny(missing_docs)]
 
+pub mod cloudevents;
 mod code;
 mod cursor;
 mod digest;

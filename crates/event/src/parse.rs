@@ -60,8 +60,8 @@ pub(crate) enum Shape {
 /// What is shared while a document is read.
 pub(crate) struct Reading<'m> {
     pub(crate) report: Report,
+    pub(crate) tenants: Tenants,
     mint: &'m mut dyn Mint,
-    tenants: Tenants,
     ids_given: bool,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn read_document<'m>(
         Ok(count) if count > BATCH_EVENTS_MAX => Err(batch_too_large()),
         Ok(_) if reading.report.is_empty() => Ok(Batch { events, ids_given: reading.ids_given }),
         Ok(_) => Err(std::mem::take(&mut reading.report).reject()),
-        Err(fault) => Err(std::mem::take(&mut reading.report).stop(&fault, body)),
+        Err(fault) => Err(std::mem::take(&mut reading.report).stop(&fault, body, At::Root)),
     }
 }
 
@@ -203,7 +203,7 @@ impl<T> Slot<T> {
         }
     }
 
-    fn from_read(read: Option<T>) -> Self {
+    pub(crate) fn from_read(read: Option<T>) -> Self {
         read.map_or(Self::Refused, Self::Given)
     }
 }
@@ -277,7 +277,7 @@ fn read_native(scanner: &mut Scanner<'_>, at: At<'_>, reading: &mut Reading<'_>)
         let name = key.to_lossy();
         let value = scanner.value(DEPTH_MAX - 1)?;
         let at = At::Key(&at, &name);
-        let mut member = Member { at, value, report: &mut reading.report };
+        let mut member = Member { at, content: Content::Json(value), report: &mut reading.report };
         let fresh = match &*name {
             "id" => member.fill(&mut draft.id, Member::event_id),
             "type" => member.fill(&mut draft.event_type, Member::event_type),
@@ -323,10 +323,28 @@ pub(crate) fn report_duplicates(scanner: &mut Scanner<'_>, at: At<'_>, report: &
     }
 }
 
+/// What a member holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// A JSON value.
+    Json(Value<'a>),
+    /// A string that came without JSON around it.
+    Plain(&'a str),
+}
+
+impl Content<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Json(value) => value.kind(),
+            Self::Plain(_) => Kind::String,
+        }
+    }
+}
+
 /// One member of an event: where it stands, what it holds, and where to complain.
 pub(crate) struct Member<'a, 'p, 'r> {
     pub(crate) at: At<'p>,
-    pub(crate) value: Value<'a>,
+    pub(crate) content: Content<'a>,
     pub(crate) report: &'r mut Report,
 }
 
@@ -334,15 +352,18 @@ impl<'a> Member<'a, '_, '_> {
     /// Fills a slot; `false` when it was filled before.
     pub(crate) fn fill<T>(&mut self, slot: &mut Slot<T>, read: impl FnOnce(&mut Self) -> Option<T>) -> bool {
         let fresh = slot.is_absent();
-        *slot = if self.value.kind() == Kind::Null { Slot::Null } else { Slot::from_read(read(self)) };
+        *slot = if self.content.kind() == Kind::Null { Slot::Null } else { Slot::from_read(read(self)) };
         fresh
     }
 
     /// The member as a string.
     pub(crate) fn string(&mut self) -> Option<Cow<'a, str>> {
-        let Some(text) = self.value.as_string() else {
-            let message = format!("must be a string, not {}", self.value.kind());
-            self.report.add(self.at, code::MEMBER_WRONG_TYPE, message);
+        let text = match self.content {
+            Content::Plain(text) => return Some(Cow::Borrowed(text)),
+            Content::Json(value) => value.as_string(),
+        };
+        let Some(text) = text else {
+            self.wrong_type(code::MEMBER_WRONG_TYPE, "a string");
             return None;
         };
         let decoded = text.decode();
@@ -419,12 +440,11 @@ impl<'a> Member<'a, '_, '_> {
     }
 
     pub(crate) fn data(&mut self) -> Option<Data> {
-        if self.value.kind() != Kind::Object {
-            let message = format!("must be an object, not {}", self.value.kind());
-            self.report.add(self.at, code::DATA_NOT_OBJECT, message);
+        let Some(value) = self.object_value() else {
+            self.wrong_type(code::DATA_NOT_OBJECT, "an object");
             return None;
-        }
-        let text = self.value.text();
+        };
+        let text = value.text();
         if text.len() > DATA_BYTES_MAX {
             self.report.add(self.at, code::DATA_TOO_LARGE, data_too_large(text.len()));
             return None;
@@ -505,20 +525,30 @@ impl<'a> Member<'a, '_, '_> {
 
     /// Hands out the members of an object; `each` says whether it knows the member.
     fn object(&mut self, mut each: impl FnMut(&str, &mut Member<'a, '_, '_>) -> bool) -> Option<()> {
-        if self.value.kind() != Kind::Object {
-            let message = format!("must be an object, not {}", self.value.kind());
-            self.report.add(self.at, code::MEMBER_WRONG_TYPE, message);
+        let Some(value) = self.object_value() else {
+            self.wrong_type(code::MEMBER_WRONG_TYPE, "an object");
             return None;
-        }
-        for (key, value) in self.value.members() {
+        };
+        for (key, value) in value.members() {
             let name = key.to_lossy();
             let at = At::Key(&self.at, &name);
-            let mut member = Member { at, value, report: &mut *self.report };
+            let mut member = Member { at, content: Content::Json(value), report: &mut *self.report };
             if !each(&name, &mut member) {
                 member.unknown();
             }
         }
         Some(())
+    }
+
+    fn object_value(&self) -> Option<Value<'a>> {
+        match self.content {
+            Content::Json(value) if value.kind() == Kind::Object => Some(value),
+            _ => None,
+        }
+    }
+
+    fn wrong_type(&mut self, code: &'static str, wanted: &str) {
+        self.report.add(self.at, code, format!("must be {wanted}, not {}", self.content.kind()));
     }
 
     fn unknown(&mut self) {

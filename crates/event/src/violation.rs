@@ -182,11 +182,12 @@ impl Report {
         Self::rejection(ErrorCode::EventInvalid, self.violations, self.left_out)
     }
 
-    /// The answer when reading had to stop. Where the text itself is broken, that alone counts: what was found
+    /// The answer when reading had to stop. `at` says where the body stands. Where the text itself is broken, that alone counts: what was found
     /// before may be a consequence of it.
     #[cold]
-    pub(crate) fn stop(mut self, fault: &Fault, body: &[u8]) -> Rejection {
-        let violation = of_fault(fault, body);
+    pub(crate) fn stop(mut self, fault: &Fault, body: &[u8], at: At<'_>) -> Rejection {
+        let mut violation = of_fault(fault, body);
+        violation.path.insert_str(0, &at.path());
         if fault.wrong == Wrong::Depth {
             self.push(violation);
             return self.reject();
