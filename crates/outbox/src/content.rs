@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+#[cfg(any(feature = "rusqlite", feature = "tokio-postgres", feature = "sqlx"))]
 use tidings_event::Event;
 
 #[derive(Deserialize)]
@@ -20,7 +21,17 @@ struct Content<'a> {
     data: &'a RawValue,
 }
 
-#[derive(Deserialize)]
+impl PartialEq for Content<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.tenant == other.tenant
+            && self.event_type == other.event_type
+            && self.source == other.source
+            && self.entity == other.entity
+            && self.data.get() == other.data.get()
+    }
+}
+
+#[derive(Deserialize, PartialEq)]
 struct Named<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
@@ -28,21 +39,14 @@ struct Named<'a> {
     id: Cow<'a, str>,
 }
 
-/// Whether a stored envelope has the content of an event: tenant, type, source, entity and the bytes of `data`. The
-/// rest may differ between two attempts at one event, the timestamp above all.
-pub(crate) fn is_same(stored: &str, event: &Event) -> bool {
-    let Ok(stored) = serde_json::from_str::<Content<'_>>(stored) else { return false };
-    let entity = match (&stored.entity, &event.entity) {
-        (None, None) => true,
-        (Some(stored), Some(entity)) => stored.kind == entity.kind.as_str() && stored.id == entity.id.as_str(),
+/// Whether two envelopes, as JSON text, have the same content: tenant, type, source, entity and the bytes of `data`.
+/// The rest may differ between two attempts at one event, the timestamp above all.
+#[must_use]
+pub fn same_content(one: &str, other: &str) -> bool {
+    match (serde_json::from_str::<Content<'_>>(one), serde_json::from_str::<Content<'_>>(other)) {
+        (Ok(one), Ok(other)) => one == other,
         _ => false,
-    };
-    entity
-        && stored.tenant == event.tenant.as_str()
-        && stored.event_type == event.event_type.as_str()
-        && stored.source.kind == event.source.kind.as_str()
-        && stored.source.id == event.source.id.as_str()
-        && stored.data.get().as_bytes() == event.data.as_bytes()
+    }
 }
 
 /// The envelope as the outbox stores it.

@@ -31,6 +31,7 @@ pub mod tokio_postgres;
 #[cfg(feature = "waker")]
 mod waker;
 
+pub use content::same_content;
 pub use error::Error;
 pub use intent::{IntentOutcome, Probe};
 pub use tidings_event as event;

@@ -126,7 +126,7 @@ fn stored(tx: &Connection, key: &EventId) -> Result<Option<String>, Error> {
 
 fn check_same(tx: &Connection, event: &Event) -> Result<(), Error> {
     match stored(tx, &event.id)? {
-        Some(stored) if content::is_same(&stored, event) => Ok(()),
+        Some(stored) if content::same_content(&stored, &content::render(event)) => Ok(()),
         _ => Err(Error::SourceKeyTaken(event.id.clone())),
     }
 }

@@ -111,7 +111,7 @@ async fn resolve(tx: &mut PgConnection, statement: &'static str, key: &EventId) 
 async fn check_same(tx: &mut PgConnection, event: &Event) -> Result<(), Error> {
     let found = ::sqlx::query(sql::postgres::STORED).bind(event.id.as_str()).fetch_optional(&mut *tx).await;
     let same = match found.map_err(classify)? {
-        Some(row) => content::is_same(row.try_get(0).map_err(Error::Database)?, event),
+        Some(row) => content::same_content(row.try_get(0).map_err(Error::Database)?, &content::render(event)),
         // The row that was in the way has been taken into the log since. Whether it is the same event, the log will
         // judge when this one is written again.
         None => insert(tx, event).await?,

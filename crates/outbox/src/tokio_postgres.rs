@@ -154,7 +154,11 @@ async fn check_same(tx: &Transaction<'_>, event: &Event) -> Result<(), Error> {
         let inserted = tx.execute_typed(sql::postgres::APPEND, &parameters).await.map_err(classify)?;
         return if inserted == 1 { Ok(()) } else { Err(Error::SourceKeyTaken(event.id.clone())) };
     };
-    if content::is_same(text(&row, 0)?, event) { Ok(()) } else { Err(Error::SourceKeyTaken(event.id.clone())) }
+    if content::same_content(text(&row, 0)?, &content::render(event)) {
+        Ok(())
+    } else {
+        Err(Error::SourceKeyTaken(event.id.clone()))
+    }
 }
 
 fn text(row: &Row, column: usize) -> Result<&str, Error> {

@@ -308,12 +308,14 @@ mod migrations;
 mod names;
 mod open;
 mod plan;
+pub mod postgres;
 mod row;
 mod search;
-mod source;
+pub mod source;
 pub mod sqlite;
 
 pub use open::{StoreOptions, open_store};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
+    install_outbox, open_source,
 };

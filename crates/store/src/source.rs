@@ -1,9 +1,41 @@
 //! A producer's outbox, wherever it lives. Its table is the public contract of `tidings-outbox`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidings_event::{EventId, Timestamp};
+
+use crate::open::{Target, target};
+
+pub mod postgres;
+pub mod sqlite;
+
+use postgres::PostgresSource;
+use sqlite::SqliteSource;
+
+/// The source that a URL names, in the forms of [`open_store`](crate::open_store). Nothing is connected yet: a source
+/// whose database is down, or has no outbox, says so when it is used, and works as soon as it can. Fails only when
+/// the URL makes no sense.
+pub fn open_source(url: &str) -> Result<Arc<dyn OutboxSource>, SourceError> {
+    Ok(match read_url(url)? {
+        Target::Sqlite(path) => Arc::new(SqliteSource::open(&path)),
+        Target::Postgres(url) => Arc::new(PostgresSource::connect(&url)?),
+    })
+}
+
+/// Makes the outbox in the database that a URL names, or brings it up to date. An SQLite file is created where there
+/// is none. Nothing changes where all is there already.
+pub async fn install_outbox(url: &str) -> Result<(), SourceError> {
+    match read_url(url)? {
+        Target::Sqlite(path) => SqliteSource::open(&path).install().await,
+        Target::Postgres(url) => PostgresSource::connect(&url)?.install().await,
+    }
+}
+
+fn read_url(url: &str) -> Result<Target, SourceError> {
+    target(url).map_err(|error| SourceError::Broken(error.to_string()))
+}
 
 /// What a caller can act on when a source fails.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +171,9 @@ pub trait OutboxSource: Send + Sync + 'static {
     /// Writes an intent. Writing the same source key with the same envelope again changes nothing; `false` when the
     /// key is taken by another envelope.
     async fn append_intent(&self, key: &EventId, event: &[u8], probe: Option<&[u8]>) -> Result<bool, SourceError>;
+
+    /// The row with this source key, whether an intent or confirmed.
+    async fn row(&self, key: &EventId) -> Result<Option<OutboxRow>, SourceError>;
 
     /// Confirms an intent.
     async fn confirm_intent(&self, key: &EventId) -> Result<IntentAnswer, SourceError>;

@@ -1,0 +1,89 @@
+//! A connection that comes back.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use super::connect::{Messages, Target};
+use super::{SourceError, check_version, timed};
+
+/// The server's own limits, so that no statement of ours holds a producer up.
+const OUTBOX_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = '5s'; \
+    set idle_in_transaction_session_timeout = '30s'";
+/// A probe changes nothing and may meet a table without a fitting index.
+const PROBE_SESSION: &str = "set statement_timeout = '5s'; set lock_timeout = '2s'; \
+    set default_transaction_read_only = on";
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setup {
+    /// The outbox: it must be there, of a version that this server knows.
+    Outbox,
+    /// Row probes.
+    Probe,
+}
+
+/// One connection, made when it is needed and made again when it was lost.
+pub(super) struct Link {
+    target: Target,
+    setup: Setup,
+    open: Mutex<Option<Arc<Open>>>,
+}
+
+/// A connection with the task that moves it.
+pub(super) struct Open {
+    client: Client,
+    _driver: Driver,
+}
+
+impl std::ops::Deref for Open {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// The task that moves a connection; it ends when this is dropped.
+pub(super) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    pub(super) fn start(mut messages: Messages) -> Self {
+        // Notices and notifications are of no use here; the end of the connection ends the task.
+        Self(tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} }))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Link {
+    pub(super) fn new(target: Target, setup: Setup) -> Self {
+        Self { target, setup, open: Mutex::new(None) }
+    }
+
+    /// The connection, a new one if the last was lost.
+    pub(super) async fn client(&self) -> Result<Arc<Open>, SourceError> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = open.as_ref().filter(|open| !open.is_closed()) {
+            return Ok(Arc::clone(open));
+        }
+        let (client, messages) = self.target.open().await?;
+        let connected = Arc::new(Open { client, _driver: Driver::start(messages) });
+        match self.setup {
+            Setup::Outbox => {
+                timed(connected.batch_execute(OUTBOX_SESSION)).await?;
+                check_version(&connected).await?;
+            }
+            Setup::Probe => timed(connected.batch_execute(PROBE_SESSION)).await?,
+        }
+        *open = Some(Arc::clone(&connected));
+        Ok(connected)
+    }
+}
