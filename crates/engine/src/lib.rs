@@ -30,7 +30,7 @@ pub use keys::NewKey;
 pub use options::{AppendOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
-pub use sources::{IntentState, NamedSource, PLATFORM};
+pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};
 
 // What callers need of the crates below.
 pub use tidings_core::pattern::{FilterError, Selection};

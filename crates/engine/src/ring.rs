@@ -104,3 +104,86 @@ impl Ring {
         events.range(skip..end).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tidings_event::{
+        Data, Digest, Event, EventId, EventType, Metadata, PartitionId, Salt, Source, SourceKind, TenantId, Text,
+        Timestamp, Version,
+    };
+
+    use super::*;
+
+    fn event(position: u64, tenant: i64, sequence: u64, data_bytes: usize) -> Arc<FeedEvent> {
+        let text = Text::trusted("x");
+        let event = Event {
+            id: EventId::trusted(position.to_string()),
+            event_type: EventType::trusted("a.b"),
+            version: Version::first(),
+            timestamp: Timestamp::from_micros(0),
+            tenant: TenantId::trusted(tenant.to_string()),
+            project: None,
+            source: Source { kind: SourceKind::Service, id: text.clone() },
+            entity: None,
+            actor: None,
+            data: Data::trusted(vec![b' '; data_bytes]),
+            metadata: Metadata { correlation_id: text, causation_id: None, context: None, traceparent: None },
+        };
+        Arc::new(FeedEvent::new(Recorded {
+            event,
+            tenant_no: TenantNo(tenant),
+            partition: PartitionId(0),
+            position: Position(position),
+            sequence: Sequence(sequence),
+            recorded_at: Timestamp::from_micros(0),
+            salt: Salt([0; 16]),
+            digest: Digest([0; 32]),
+        }))
+    }
+
+    proptest! {
+        /// Whatever goes in and however little room there is: a read returns exactly what follows, or nothing.
+        #[test]
+        fn a_read_returns_what_follows_or_nothing(
+            tenants in prop::collection::vec((0..3_i64, 0..2_000_usize), 1..80),
+            bytes_max in 0..60_000_usize,
+            limit in 1..10_usize,
+        ) {
+            let mut ring = Ring::new(Position(0), bytes_max);
+            let mut heads = [0_u64; 3];
+            for (position, (tenant, bytes)) in (1..).zip(&tenants) {
+                heads[*tenant as usize] += 1;
+                ring.push(event(position, *tenant, heads[*tenant as usize], *bytes));
+                prop_assert!(ring.bytes <= bytes_max);
+                prop_assert_eq!(ring.end(), Position(position));
+            }
+            for tenant in 0..3_i64 {
+                let head = heads[tenant as usize];
+                for after in 0..=head {
+                    let read: Vec<u64> = ring
+                        .read(TenantNo(tenant), Sequence(after), limit)
+                        .iter()
+                        .map(|event| event.recorded.sequence.get())
+                        .collect();
+                    let expected: Vec<u64> = (after + 1..=head).take(limit).collect();
+                    prop_assert!(read.is_empty() || read == expected, "{:?} after {}", read, after);
+                    let held = ring.tenants.get(&TenantNo(tenant)).map_or(0, VecDeque::len) as u64;
+                    prop_assert_eq!(read.is_empty(), after == head || after < head - held);
+                }
+                prop_assert!(ring.last(TenantNo(tenant)).is_none_or(|last| last == Sequence(head)));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_very_next_position_is_taken() {
+        let mut ring = Ring::new(Position(4), 1 << 20);
+        ring.push(event(4, 0, 1, 0));
+        ring.push(event(6, 0, 3, 0));
+        assert_eq!((ring.end(), ring.last(TenantNo(0))), (Position(4), None));
+        ring.push(event(5, 0, 2, 0));
+        ring.push(event(6, 0, 3, 0));
+        assert_eq!((ring.end(), ring.last(TenantNo(0))), (Position(6), Some(Sequence(3))));
+    }
+}

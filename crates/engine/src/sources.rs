@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use tidings_core::reconcile::Stored;
-use tidings_event::{Event, EventId};
+use tidings_event::{Event, EventId, EventType, SystemMint, TenantId, parse_own_event};
 use tidings_store::{IntentAnswer, OutboxSource, OutboxStatus, Refused};
 use tokio::sync::Notify;
 
@@ -39,7 +39,7 @@ pub(crate) struct SourceHandle {
 /// All sources, in the order of the configuration.
 pub(crate) struct Sources {
     all: Vec<SourceHandle>,
-    confirmed: Cache<EventId, ()>,
+    confirmed: Cache<EventId, Option<IntentOwner>>,
 }
 
 impl Sources {
@@ -66,6 +66,15 @@ impl Sources {
     pub(crate) fn get(&self, name: &str) -> Result<&SourceHandle, Error> {
         self.all.iter().find(|source| &*source.name == name).ok_or(Error::SourceNotFound)
     }
+}
+
+/// Whose an intent is, for who decides on whether a caller may touch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentOwner {
+    /// The event's tenant.
+    pub tenant: TenantId,
+    /// The event's type.
+    pub event_type: EventType,
 }
 
 /// How an intent stands after a call.
@@ -101,10 +110,11 @@ impl Engine {
     pub async fn confirm_intent(&self, key: &EventId) -> Result<IntentAnswer, Error> {
         self.check_open()?;
         let platform = self.shared.sources.get(PLATFORM)?;
+        let owner = self.intent_owner(key).await?;
         let answer = platform.source.confirm_intent(key).await?;
         match answer {
             IntentAnswer::Done | IntentAnswer::AlreadyConfirmed => {
-                self.shared.sources.confirmed.insert(key.clone(), ());
+                self.shared.sources.confirmed.insert(key.clone(), owner);
                 platform.poke.notify_one();
                 Ok(answer)
             }
@@ -113,6 +123,15 @@ impl Engine {
             }
             IntentAnswer::Absent => Ok(IntentAnswer::Absent),
         }
+    }
+
+    /// Whose an intent is, also for some minutes after it was confirmed and its event entered the log.
+    pub async fn intent_owner(&self, key: &EventId) -> Result<Option<IntentOwner>, Error> {
+        let Some(row) = self.shared.sources.get(PLATFORM)?.source.row(key).await? else {
+            return Ok(self.shared.sources.confirmed.get(key).flatten());
+        };
+        let event = parse_own_event(&row.event, &mut SystemMint::default()).ok();
+        Ok(event.map(|event| IntentOwner { tenant: event.tenant, event_type: event.event_type }))
     }
 
     /// Discards an intent: its event never happened.

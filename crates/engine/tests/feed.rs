@@ -350,3 +350,20 @@ async fn polling_alone_suffices_on_sqlite() {
     there.shutdown().await;
     here.shutdown().await;
 }
+
+/// After a failover to a replica that was behind, positions and sequences are given out a second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_beyond_the_end_of_a_log_that_lost_events_is_told() {
+    let log = Log::sqlite();
+    let quick = Bounds { busy: Duration::from_millis(1), idle: Duration::from_millis(5) };
+    let tail = TailOptions { poll: Some(quick), ..TailOptions::default() };
+    let (engine, store) = log.faulty(Options { tail, ..Options::default() }).await;
+    engine.append(numbered("acme", 5)).await.unwrap();
+    let mut beyond = reader(&engine, "acme", FeedStart::Now).await;
+    let mut within = reader(&engine, "acme", after(3)).await;
+    store.lost.store(2, Ordering::SeqCst);
+    assert!(matches!(beyond.next(PAGE, PATIENCE).await, Err(FeedError::Rewound)));
+    let page = within.next(PAGE, Duration::ZERO).await.unwrap();
+    assert_eq!((page.events.len(), page.after, page.up_to_date), (0, Sequence(3), true));
+    engine.shutdown().await;
+}

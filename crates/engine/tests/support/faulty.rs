@@ -37,6 +37,8 @@ pub struct FaultyStore {
     pub searches: AtomicUsize,
     /// Shown as the floor of every tenant.
     pub floor: AtomicU64,
+    /// So many of the newest events seem never to have been written, in every partition and tenant.
+    pub lost: AtomicU64,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -54,6 +56,7 @@ impl FaultyStore {
             tenants: AtomicUsize::new(0),
             searches: AtomicUsize::new(0),
             floor: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         })
     }
 
@@ -87,8 +90,10 @@ impl FaultyStore {
         Error::Unavailable { reason: "as the test asked".to_owned(), ambiguous }
     }
 
-    fn with_floor(&self, row: TenantRow) -> TenantRow {
-        TenantRow { floor: row.floor.max(Sequence(self.floor.load(Ordering::SeqCst))), ..row }
+    fn pretend(&self, row: TenantRow) -> TenantRow {
+        let floor = row.floor.max(Sequence(self.floor.load(Ordering::SeqCst)));
+        let head = Sequence(row.head.get().saturating_sub(self.lost.load(Ordering::SeqCst)));
+        TenantRow { floor, head, ..row }
     }
 }
 
@@ -116,7 +121,7 @@ impl Store for FaultyStore {
 
     async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRow>> {
         self.tenants.fetch_add(1, Ordering::SeqCst);
-        Ok(self.inner.tenant(tenant).await?.map(|row| self.with_floor(row)))
+        Ok(self.inner.tenant(tenant).await?.map(|row| self.pretend(row)))
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantRow>> {
@@ -150,7 +155,9 @@ impl Store for FaultyStore {
     }
 
     async fn heads(&self) -> Result<Vec<Position>> {
-        self.inner.heads().await
+        let lost = self.lost.load(Ordering::SeqCst);
+        let heads = self.inner.heads().await?;
+        Ok(heads.into_iter().map(|head| Position(head.get().saturating_sub(lost))).collect())
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {

@@ -12,7 +12,7 @@ use tidings_engine::{Engine, FeedReader, FeedStart, NamedSource, Options, ReadLi
 use tidings_event::{
     Data, Event, EventId, EventType, Metadata, Mint, Sequence, Source, SourceKind, SystemMint, TenantId, Text, Version,
 };
-use tidings_store::{Store, StoreOptions, open_store};
+use tidings_store::{Store, StoreOptions, install_outbox, open_source, open_store};
 use tidings_testkit::{Database, Postgres};
 
 pub use faulty::{Failure, FaultyStore};
@@ -26,6 +26,7 @@ pub const PAGE: ReadLimit = ReadLimit { events: 100, bytes: 1 << 20 };
 /// A log, and what keeps its database alive.
 pub struct Log {
     url: String,
+    outbox: String,
     _directory: TempDir,
     _database: Option<Database>,
 }
@@ -34,14 +35,14 @@ impl Log {
     pub fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| format!("sqlite://{}", directory.path().join(name).display());
-        Self { url: path("tidings.db"), _directory: directory, _database: None }
+        Self { url: path("tidings.db"), outbox: path("outbox.db"), _directory: directory, _database: None }
     }
 
     pub async fn postgres() -> Self {
         let database = Postgres::shared().database().await;
         let directory = tempfile::tempdir().unwrap();
         let url = database.url();
-        Self { url, _directory: directory, _database: Some(database) }
+        Self { outbox: url.clone(), url, _directory: directory, _database: Some(database) }
     }
 
     pub async fn store(&self) -> Arc<dyn Store> {
@@ -59,6 +60,13 @@ impl Log {
     pub async fn engine_over(&self, store: Arc<dyn Store>, options: Options) -> Engine {
         let platform = NamedSource { name: "platform".to_owned(), source: Arc::new(nothing::Nothing) };
         Engine::start(store, vec![platform], options).await.unwrap()
+    }
+
+    /// An engine with an outbox of its own.
+    pub async fn engine_with_outbox(&self) -> Engine {
+        install_outbox(&self.outbox).await.unwrap();
+        let platform = NamedSource { name: "platform".to_owned(), source: open_source(&self.outbox).unwrap() };
+        Engine::start(self.store().await, vec![platform], Options::default()).await.unwrap()
     }
 
     /// An engine over a store that fails on demand.

@@ -48,6 +48,10 @@ impl OutboxSource for Nothing {
         Ok(false)
     }
 
+    async fn row(&self, _key: &EventId) -> Result<Option<OutboxRow>> {
+        Ok(None)
+    }
+
     async fn confirm_intent(&self, _key: &EventId) -> Result<IntentAnswer> {
         Ok(IntentAnswer::Absent)
     }
