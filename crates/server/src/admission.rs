@@ -1,0 +1,134 @@
+//! Who gets in: bounds on what is worked on, held in memory and kept open at once. Nothing waits here; what does not
+//! fit is refused, and the caller is asked to come back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidings_event::{ErrorCode, TenantId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::failure::Failure;
+use crate::limits::{BODIES_BYTES_MAX, REQUESTS_MAX, STREAMS_MAX, TENANT_STREAMS_MAX};
+
+/// How many may be in at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) requests: usize,
+    pub(crate) streams: usize,
+    pub(crate) tenant_streams: usize,
+    pub(crate) bodies_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            requests: REQUESTS_MAX,
+            streams: STREAMS_MAX,
+            tenant_streams: TENANT_STREAMS_MAX,
+            bodies_bytes: BODIES_BYTES_MAX,
+        }
+    }
+}
+
+/// The places that are left.
+pub(crate) struct Admission {
+    requests: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    tenant_streams_max: usize,
+    tenant_streams: Arc<Mutex<HashMap<TenantId, usize>>>,
+}
+
+impl Admission {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(bounds.requests)),
+            streams: Arc::new(Semaphore::new(bounds.streams)),
+            bodies: Arc::new(Semaphore::new(bounds.bodies_bytes)),
+            tenant_streams_max: bounds.tenant_streams,
+            tenant_streams: Arc::default(),
+        }
+    }
+
+    /// A place for a request that is worked on now.
+    pub(crate) fn request(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Failure::overloaded("requests under way"))
+    }
+
+    /// Room for a piece of a request's body.
+    pub(crate) fn body(&self, size_bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let permits = u32::try_from(size_bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.bodies).try_acquire_many_owned(permits).map_err(|_| Failure::overloaded("bodies in memory"))
+    }
+
+    /// A place for a feed reader that waits or streams. One tenant's readers cannot take all of them.
+    pub(crate) fn stream(&self, tenant: &TenantId) -> Result<StreamPlace, Failure> {
+        let permit =
+            Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Failure::overloaded("waiting feed readers"))?;
+        let mut counts = self.tenant_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(tenant.clone()).or_insert(0);
+        if *count >= self.tenant_streams_max {
+            return Err(Failure::new(
+                ErrorCode::RateLimited,
+                format!("This tenant has {} feed readers that wait or stream, the most it may have.", *count),
+            ));
+        }
+        *count += 1;
+        metrics::gauge!("tidings_http_streams").increment(1.0);
+        Ok(StreamPlace { tenant: tenant.clone(), counts: Arc::clone(&self.tenant_streams), _permit: permit })
+    }
+}
+
+/// A feed reader's place, given back when it is dropped.
+pub(crate) struct StreamPlace {
+    tenant: TenantId,
+    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        metrics::gauge!("tidings_http_streams").decrement(1.0);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).expect("a tenant's name")
+    }
+
+    #[test]
+    fn one_tenants_readers_leave_room_for_another_tenants() {
+        let admission = Admission::new(Bounds { streams: 3, tenant_streams: 2, ..Bounds::default() });
+        let first = admission.stream(&tenant("acme")).expect("a place");
+        let _second = admission.stream(&tenant("acme")).expect("a place");
+        let refused = admission.stream(&tenant("acme")).err().expect("no third place");
+        assert_eq!(refused.code(), ErrorCode::RateLimited);
+        let _other = admission.stream(&tenant("globex")).expect("a place for the other tenant");
+        let refused = admission.stream(&tenant("globex")).err().expect("no place in all");
+        assert_eq!(refused.code(), ErrorCode::Overloaded);
+        drop(first);
+        admission.stream(&tenant("acme")).expect("the place that was given back");
+    }
+
+    #[test]
+    fn requests_and_bodies_beyond_the_bounds_are_refused_as_overload() {
+        let admission = Admission::new(Bounds { requests: 1, bodies_bytes: 10, ..Bounds::default() });
+        let held = admission.request().expect("a place");
+        assert_eq!(admission.request().expect_err("no place").code(), ErrorCode::Overloaded);
+        drop(held);
+        admission.request().expect("the place that was given back");
+        let _bytes = admission.body(8).expect("room");
+        assert_eq!(admission.body(3).expect_err("no room").code(), ErrorCode::Overloaded);
+    }
+}

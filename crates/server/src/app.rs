@@ -1,0 +1,52 @@
+//! What every operation has at hand.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tidings_engine::Engine;
+use tidings_event::CursorKey;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{Admission, Bounds};
+use crate::selections::Selections;
+use crate::telemetry::{Requests, install_metrics};
+
+/// What a server is given beside its engine.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// SHA-256 hashes of admin keys that are accepted beside the keys in the store.
+    pub admin_keys: Vec<[u8; 32]>,
+    /// Seals and opens cursors. All nodes of one installation share it.
+    pub cursor_key: CursorKey,
+}
+
+/// Shared by all requests.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) admin_keys: Vec<[u8; 32]>,
+    pub(crate) cursor_key: CursorKey,
+    pub(crate) admission: Admission,
+    pub(crate) selections: Selections,
+    pub(crate) requests: Requests,
+    pub(crate) metrics: &'static PrometheusHandle,
+    pub(crate) openapi: Bytes,
+    /// Cancelled when the shutdown begins: streams end, waiting readers are answered.
+    pub(crate) closing: CancellationToken,
+}
+
+pub(crate) type App = Arc<Shared>;
+
+pub(crate) fn assemble(engine: Engine, options: ServerOptions, bounds: Bounds, openapi: Bytes) -> App {
+    Arc::new(Shared {
+        engine,
+        admin_keys: options.admin_keys,
+        cursor_key: options.cursor_key,
+        admission: Admission::new(bounds),
+        selections: Selections::default(),
+        requests: Requests::default(),
+        metrics: install_metrics(),
+        openapi,
+        closing: CancellationToken::new(),
+    })
+}

@@ -1,0 +1,294 @@
+//! Who calls, and what they may do.
+//!
+//! A handler gets at an operation only through one of the extractors here: [`Admin`], [`Producer`], [`Reader`] or
+//! [`Caller`]. What belongs to a tenant is reached through [`Reader`], which has checked the tenant of the path.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tidings_engine::{KeyRow, Role};
+use tidings_event::{ErrorCode, Event, EventType, TenantId, Violation};
+
+use crate::app::{App, Shared};
+use crate::failure::Failure;
+
+/// Somebody with a valid key.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// The operator, by a key of the server's configuration.
+    Operator,
+    /// The holder of a key of the store.
+    Holder(Box<KeyRow>),
+}
+
+impl Caller {
+    async fn authenticate(app: &Shared, headers: &HeaderMap) -> Result<Self, Failure> {
+        let secret = bearer(headers)?;
+        let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        // All of them are compared, each in constant time.
+        let known = app.admin_keys.iter().fold(subtle::Choice::from(0), |known, key| known | key.ct_eq(&hash));
+        if known.into() {
+            return Ok(Self::Operator);
+        }
+        match app.engine.key_by_secret(secret).await? {
+            Some(key) => Ok(Self::Holder(Box::new(key))),
+            None => Err(Failure::new(ErrorCode::Unauthenticated, "The key is unknown, expired or revoked.")),
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Operator => Role::Admin,
+            Self::Holder(key) => key.role,
+        }
+    }
+
+    /// The tenants that the caller is limited to; all when empty.
+    pub(crate) fn tenants(&self) -> &[TenantId] {
+        match self {
+            Self::Operator => &[],
+            Self::Holder(key) if key.role == Role::Admin => &[],
+            Self::Holder(key) => &key.tenants,
+        }
+    }
+
+    fn covers(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::Operator => true,
+            // A consumer's key without a tenant opens none, not all.
+            Self::Holder(key) => match key.role {
+                Role::Admin => true,
+                Role::Consumer => key.tenants.contains(tenant),
+                Role::Producer | Role::Auditor => key.tenants.is_empty() || key.tenants.contains(tenant),
+            },
+        }
+    }
+
+    fn may_read(&self, tenant: &TenantId) -> Result<(), Failure> {
+        match self.role() {
+            Role::Admin | Role::Consumer | Role::Auditor if self.covers(tenant) => Ok(()),
+            // The answer is the same whether the tenant exists or not.
+            _ => Err(forbidden("The key does not open this tenant for reading.")),
+        }
+    }
+
+    fn owns_type(&self, event_type: &str) -> bool {
+        match self {
+            Self::Holder(key) if key.role == Role::Producer && !key.type_prefixes.is_empty() => {
+                key.type_prefixes.iter().any(|prefix| match event_type.strip_prefix(prefix.as_str()) {
+                    Some(rest) => prefix.ends_with('.') || rest.is_empty() || rest.starts_with('.'),
+                    None => false,
+                })
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Reads the key out of the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
+    let missing = || Failure::new(ErrorCode::Unauthenticated, "The header 'Authorization: Bearer <key>' is required.");
+    let value = headers.get(AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| missing())?;
+    let (scheme, secret) = value.split_once(' ').ok_or_else(missing)?;
+    let secret = secret.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty() { Ok(secret) } else { Err(missing()) }
+}
+
+pub(crate) fn forbidden(detail: &str) -> Failure {
+    Failure::new(ErrorCode::Forbidden, detail)
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        Self::authenticate(app, &parts.headers).await
+    }
+}
+
+/// A caller who may do everything.
+pub(crate) struct Admin;
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        if caller.role() == Role::Admin { Ok(Self) } else { Err(forbidden("This takes an admin's key.")) }
+    }
+}
+
+/// A caller who may emit events, of some tenants and types.
+pub(crate) struct Producer(Caller);
+
+impl Producer {
+    /// Checks that the caller may emit all of these events. `path` writes where an event stands in the body.
+    pub(crate) fn check(&self, events: &[Event], path: impl Fn(usize) -> String) -> Result<(), Failure> {
+        let mut violations = Vec::new();
+        for (index, event) in events.iter().enumerate() {
+            if violations.len() >= tidings_event::limits::VIOLATIONS_MAX {
+                break;
+            }
+            if !self.0.covers(&event.tenant) {
+                violations.push(Violation {
+                    path: format!("{}/tenant", path(index)),
+                    code: "tenant_forbidden",
+                    message: "the key does not open this tenant".to_owned(),
+                });
+            } else if !self.0.owns_type(event.event_type.as_str()) {
+                violations.push(Violation {
+                    path: format!("{}/type", path(index)),
+                    code: "type_forbidden",
+                    message: "the key does not own this type".to_owned(),
+                });
+            }
+        }
+        if violations.is_empty() {
+            return Ok(());
+        }
+        Err(forbidden("The key does not allow all of these events; nothing was written.").with_errors(violations))
+    }
+
+    /// Whether the caller may emit such an event.
+    pub(crate) fn may_emit(&self, tenant: &TenantId, event_type: &EventType) -> bool {
+        self.0.covers(tenant) && self.0.owns_type(event_type.as_str())
+    }
+
+    /// Whether the caller may emit anything at all, for any tenant.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        match &self.0 {
+            Caller::Operator => true,
+            Caller::Holder(key) => key.role == Role::Admin || (key.tenants.is_empty() && key.type_prefixes.is_empty()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Producer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        match caller.role() {
+            Role::Admin | Role::Producer => Ok(Self(caller)),
+            Role::Consumer | Role::Auditor => Err(forbidden("This takes a producer's key.")),
+        }
+    }
+}
+
+/// A caller who may read the tenant that the path names.
+pub(crate) struct Reader {
+    pub(crate) tenant: TenantId,
+    /// The path's other parameters, by name.
+    params: Vec<(String, String)>,
+}
+
+impl Reader {
+    /// A parameter of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        let params = path_params(parts, app).await?;
+        let name = params.iter().find(|(name, _)| name == "tenant").map_or("", |(_, value)| value.as_str());
+        let tenant = TenantId::parse(name).map_err(|error| invalid_param("tenant", "tenant_malformed", &error))?;
+        caller.may_read(&tenant)?;
+        Ok(Self { tenant, params })
+    }
+}
+
+/// The parameters of the path, decoded.
+async fn path_params(parts: &mut Parts, app: &App) -> Result<Vec<(String, String)>, Failure> {
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|_| Failure::new(ErrorCode::RequestInvalid, "A segment of the path is not percent-encoded UTF-8."))?;
+    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// The parameters of a path that names no tenant.
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+impl FromRequestParts<App> for Params {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        path_params(parts, app).await.map(Self)
+    }
+}
+
+/// The refusal of a segment of the path.
+pub(crate) fn invalid_param(name: &str, code: &'static str, message: &dyn std::fmt::Display) -> Failure {
+    let violation = Violation { path: format!("path/{name}"), code, message: message.to_string() };
+    Failure::new(ErrorCode::RequestInvalid, format!("The path's '{name}' {message}.")).with_errors(vec![violation])
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_event::Timestamp;
+
+    use super::*;
+
+    fn holder(role: Role, tenants: &[&str], type_prefixes: &[&str]) -> Caller {
+        Caller::Holder(Box::new(KeyRow {
+            id: "key_1".to_owned(),
+            hash: [0; 32],
+            role,
+            tenants: tenants.iter().map(|t| TenantId::parse(t).expect("a tenant")).collect(),
+            type_prefixes: type_prefixes.iter().map(|&p| p.to_owned()).collect(),
+            description: String::new(),
+            created_at: Timestamp::from_micros(0),
+            expires_at: None,
+            revoked_at: None,
+        }))
+    }
+
+    #[test]
+    fn a_key_reads_only_the_tenants_it_names() {
+        let check = |role, tenants: &[&str], tenant: &str, expect: bool| {
+            let tenant = TenantId::parse(tenant).expect("a tenant");
+            assert_eq!(holder(role, tenants, &[]).may_read(&tenant).is_ok(), expect, "{role:?} {tenants:?} {tenant}");
+        };
+        check(Role::Consumer, &["acme"], "acme", true);
+        check(Role::Consumer, &["acme"], "globex", false);
+        check(Role::Consumer, &[], "acme", false);
+        check(Role::Auditor, &["acme"], "acme", true);
+        check(Role::Auditor, &["acme"], "globex", false);
+        check(Role::Auditor, &[], "globex", true);
+        check(Role::Producer, &["acme"], "acme", false);
+        check(Role::Producer, &[], "acme", false);
+        check(Role::Admin, &[], "acme", true);
+    }
+
+    #[test]
+    fn a_producer_owns_whole_segments_of_types() {
+        let check = |prefixes: &[&str], event_type: &str, expect: bool| {
+            assert_eq!(
+                holder(Role::Producer, &[], prefixes).owns_type(event_type),
+                expect,
+                "{prefixes:?} {event_type}"
+            );
+        };
+        check(&[], "sales.lead.created", true);
+        check(&["sales."], "sales.lead.created", true);
+        check(&["sales"], "sales.lead.created", true);
+        check(&["sales"], "salesforce.lead.created", false);
+        check(&["sales.lead.created"], "sales.lead.created", true);
+        check(&["sales.lead.created"], "sales.lead.created_twice", false);
+        check(&["hr.", "sales.lead."], "sales.lead.created", true);
+        check(&["hr.", "sales.lead."], "sales.offer.created", false);
+    }
+}

@@ -1,0 +1,85 @@
+//! `POST /v1/intents`: the first step of a two-step emission.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidings_core::reconcile::{Probe, ProbeError, Stored, stale_after_s};
+use tidings_engine::IntentState;
+use tidings_event::{ErrorCode, Event, Rejection, SystemMint, Violation, parse_event};
+
+use crate::app::App;
+use crate::auth::Producer;
+use crate::body::{collect, expect_json};
+use crate::failure::Failure;
+use crate::limits::SMALL_BODY_BYTES_MAX;
+use crate::{json, wire};
+
+crate::problems!(Problems: BodyMalformed, IntentConflict, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
+    EventInvalid, StorageUnavailable, SourceUnavailable);
+
+/// Create an intent
+///
+/// The first step for a producer that has no outbox: say what is about to happen, make the change, then confirm (or
+/// discard) the intent. Should neither come, the probe is asked once the intent is stale: the change has happened →
+/// confirmed; it has not → discarded; cannot tell → kept and reported. Repeating the same intent is safe.
+#[utoipa::path(
+    post, path = "/v1/intents", tag = "intents", operation_id = "create_intent",
+    request_body(content = wire::NewIntent, description = "The event and how to find out whether it happened."),
+    responses((status = 201, description = "The intent is stored.", body = wire::IntentState), Problems),
+    security(("key" = ["admin", "producer"])),
+)]
+pub(crate) async fn create_intent(
+    State(app): State<App>,
+    producer: Producer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    expect_json(&headers)?;
+    let body = collect(&app.admission, &headers, body, SMALL_BODY_BYTES_MAX).await?;
+    let (event, stored) = parse(&body.bytes)?;
+    producer.check(std::slice::from_ref(&event), |_| "/event".to_owned())?;
+    let source_key = event.id.to_string();
+    let state = match app.engine.create_intent(event, &stored).await? {
+        IntentState::Intent => "intent",
+        IntentState::Confirmed => "confirmed",
+    };
+    json::answer(StatusCode::CREATED, &wire::IntentState { source_key, state: state.to_owned() })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    #[serde(borrow)]
+    probe: Option<&'a RawValue>,
+    stale_after_s: Option<serde_json::Value>,
+}
+
+fn parse(body: &[u8]) -> Result<(Event, Stored), Failure> {
+    let request: Request<'_> = json::read(body)?;
+    let event = parse_event(request.event.get().as_bytes(), &mut SystemMint::default()).map_err(below_event)?;
+    let probe = request.probe.map(|probe| Probe::parse(probe.get().as_bytes()));
+    let probe = probe.transpose().map_err(|error| bad_probe("/probe", error))?;
+    let stale_after_s = request.stale_after_s.as_ref().map(stale_after_s);
+    let stale_after_s = stale_after_s.transpose().map_err(|error| bad_probe("", error))?;
+    Ok((event, Stored { probe, stale_after_s }))
+}
+
+/// The event's violations with their places in the request.
+fn below_event(mut rejection: Rejection) -> Failure {
+    for violation in &mut rejection.violations {
+        violation.path.insert_str(0, "/event");
+    }
+    rejection.into()
+}
+
+fn bad_probe(prefix: &str, error: ProbeError) -> Failure {
+    let path = format!("{prefix}{}", error.path);
+    let detail = format!("{path}: {}", error.message);
+    let violation = Violation { path, code: "probe_invalid", message: error.message };
+    Failure::new(ErrorCode::RequestInvalid, detail).with_errors(vec![violation])
+}
