@@ -11,7 +11,7 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 run: build ## Build and start the demo (DEMO_SECONDS=20 ends it by itself)
-	@$(TARGET_DIR)/tidings demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@$(TARGET_DIR)/tidings demo
 
 build: ## Build the binary (PROFILE=dev|release|dist)
 	cargo build --locked --profile $(PROFILE) --bin tidings
