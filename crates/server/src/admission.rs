@@ -127,7 +127,7 @@ mod tests {
         let held = admission.request().expect("a place");
         assert_eq!(admission.request().expect_err("no place").code(), ErrorCode::Overloaded);
         drop(held);
-        admission.request().expect("the place that was given back");
+        drop(admission.request().expect("the place that was given back"));
         let _bytes = admission.body(8).expect("room");
         assert_eq!(admission.body(3).expect_err("no room").code(), ErrorCode::Overloaded);
     }

@@ -1,0 +1,149 @@
+//! A server of a test's own, and a client that checks what every answer must hold.
+
+mod client;
+mod document;
+mod faulty;
+mod sse;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tidings_engine::{Engine, NamedSource, Options};
+use tidings_event::CursorKey;
+use tidings_server::{ServerOptions, serve};
+use tidings_store::source::sqlite::SqliteSource;
+use tidings_store::{Store, StoreOptions, open_store};
+use tidings_testkit::{Database, Postgres};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use client::{Answer, Client, Request};
+pub(crate) use document::Document;
+pub(crate) use faulty::FaultyStore;
+pub(crate) use sse::{Sse, SseEvent};
+
+/// Longer than anything here takes; a test that waits for it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The operator's key of every test server.
+pub(crate) const ADMIN_KEY: &str = "an-admin-key-of-the-tests-32-characters";
+/// What all test servers share, so that a cursor of one can be shown to another.
+pub(crate) const MASTER_KEY: [u8; 32] = [7; 32];
+
+/// A running server over a log of its own.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
+    pub(crate) platform: Arc<SqliteSource>,
+    pub(crate) directory: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<std::io::Result<()>>>,
+    _database: Option<Database>,
+}
+
+impl Server {
+    /// Over SQLite.
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = sqlite(&directory).await;
+        Self::over(store, directory, None).await
+    }
+
+    /// Over PostgreSQL.
+    pub(crate) async fn start_on_postgres() -> Self {
+        let database = Postgres::shared().database().await;
+        let store = open_store(&database.url(), StoreOptions::default()).await.unwrap();
+        Self::over(store, tempfile::tempdir().unwrap(), Some(database)).await
+    }
+
+    /// Over a store that fails on demand.
+    pub(crate) async fn start_faulty() -> (Self, Arc<FaultyStore>) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FaultyStore::over(sqlite(&directory).await);
+        (Self::over(store.clone(), directory, None).await, store)
+    }
+
+    async fn over(store: Arc<dyn Store>, directory: TempDir, database: Option<Database>) -> Self {
+        let platform = SqliteSource::open(&directory.path().join("outbox.db"));
+        platform.install().await.unwrap();
+        let platform = Arc::new(platform);
+        let source = NamedSource { name: "platform".to_owned(), source: platform.clone() };
+        let engine = Engine::start(store, vec![source], Options::default()).await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let options = ServerOptions {
+            admin_keys: vec![Sha256::digest("another").into(), Sha256::digest(ADMIN_KEY).into()],
+            cursor_key: CursorKey::derive(&MASTER_KEY),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { _ = stopped.await };
+        let serving = tokio::spawn(serve(listener, engine.clone(), options, shutdown));
+        let (stop, serving) = (Some(stop), Some(serving));
+        Self { address, engine, platform, directory, stop, serving, _database: database }
+    }
+
+    /// A client without a key.
+    pub(crate) fn anyone(&self) -> Client {
+        Client::new(self.address, None)
+    }
+
+    /// The operator.
+    pub(crate) fn admin(&self) -> Client {
+        Client::new(self.address, Some(ADMIN_KEY))
+    }
+
+    /// A client with this key.
+    pub(crate) fn holder(&self, key: &str) -> Client {
+        Client::new(self.address, Some(key))
+    }
+
+    /// A client with a new key.
+    pub(crate) async fn role(&self, role: &str, tenants: &[&str]) -> Client {
+        let answer = self.admin().post("/v1/keys").json(&json!({"role": role, "tenants": tenants})).send().await;
+        self.holder(answer.expect(201).json()["key"].as_str().unwrap())
+    }
+
+    /// Emits one event and returns its sequence.
+    pub(crate) async fn emit(&self, event: &Value) -> u64 {
+        let answer = self.admin().post("/v1/events").json(event).send().await;
+        answer.expect(201).json()["results"][0]["sequence"].as_u64().unwrap()
+    }
+
+    /// Begins the shutdown without waiting for it.
+    pub(crate) fn begin_shutdown(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until the server has let go of everything.
+    pub(crate) async fn finish(&mut self) {
+        let serving = self.serving.take().unwrap();
+        tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+async fn sqlite(directory: &TempDir) -> Arc<dyn Store> {
+    let url = format!("sqlite://{}", directory.path().join("tidings.db").display());
+    open_store(&url, StoreOptions::default()).await.unwrap()
+}
+
+/// An event of a tenant.
+pub(crate) fn event(tenant: &str, data: Value) -> Value {
+    typed(tenant, "sales.lead.created", data)
+}
+
+/// An event of a type.
+pub(crate) fn typed(tenant: &str, event_type: &str, data: Value) -> Value {
+    json!({"type": event_type, "tenant": tenant, "source": {"type": "service", "id": "sales"}, "data": data})
+}
+
+/// An event with members beside the required ones.
+pub(crate) fn with(mut event: Value, members: Value) -> Value {
+    for (name, value) in members.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
