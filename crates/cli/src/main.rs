@@ -1,1 +1,30 @@
-fn main() {}
+//! The one binary `tidings`: commands, configuration and wiring. What the parts do is in the crates below.
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod database;
+mod datadir;
+mod failure;
+mod http;
+mod term;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    // Fails only when a provider is installed already, and nobody did that before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                term::note(format!("error: {failure}"));
+            }
+            failure.exit.into()
+        }
+    }
+}

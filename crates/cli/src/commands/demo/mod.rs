@@ -1,0 +1,167 @@
+//! `tidings demo`: a shop in a process of its own commits orders with their events, a real server reads its outbox,
+//! and a real reader follows the feed. At the end everything is counted by ids.
+
+mod children;
+mod live;
+mod shop;
+mod tally;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::children::{Server, Shop};
+use self::live::Live;
+use self::tally::Verdict;
+use self::view::View;
+use crate::context::{self, Context, interrupted};
+use crate::failure::{Exit, Failure};
+use crate::http::Api;
+use crate::term::{Style, Voice, note, say, say_json};
+
+/// The shop's customers: each is a tenant.
+const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+/// How long the shop sells when nobody says.
+const SECONDS_DEFAULT: u64 = 15;
+/// How long the feed has, after the last commit, to give everything. It needs milliseconds.
+const SETTLE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Needs nothing and leaves nothing behind. With --seconds (or DEMO_SECONDS) it ends by itself, with 1 if any figure
+is off; without, it stays up so that you can look around.
+
+Examples:
+  tidings demo
+  DEMO_SECONDS=5 tidings demo")]
+pub(crate) struct DemoArgs {
+    /// Let the shop sell for so long, then end
+    #[arg(long, value_name = "SECONDS", env = "DEMO_SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: Option<u64>,
+    /// Transactions of the shop in a second
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
+    /// Keep the databases, here; must be missing or empty [default: a temporary directory]
+    #[arg(long, value_name = "PATH")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// The shop: sells until its standard input ends
+    #[command(hide = true)]
+    Shop(shop::ShopArgs),
+}
+
+pub(crate) fn run(around: &Context, args: &DemoArgs) -> Result<(), Failure> {
+    if let Some(Part::Shop(args)) = &args.part {
+        return context::run(shop::run(args));
+    }
+    let place = Place::make(args.data_dir.as_deref())?;
+    context::run(async {
+        let seconds = Duration::from_secs(args.seconds.unwrap_or(SECONDS_DEFAULT));
+        let shown = show(around.voice, &place, seconds, args.rate);
+        let (server, verdict) = tokio::select! {
+            shown = Box::pin(shown) => shown?,
+            () = interrupted() => return Err(Failure::silent(Exit::Interrupted)),
+        };
+        if args.seconds.is_none() && verdict.is_good() {
+            stay(around.voice, &place, &server).await?;
+        }
+        server.end().await?;
+        if verdict.is_good() { Ok(()) } else { Err(Failure::failed("a figure is off")) }
+    })
+}
+
+/// Runs the shop for its time and counts. The server is left running.
+async fn show(voice: Voice, place: &Place, time: Duration, rate: u32) -> Result<(Server, Verdict), Failure> {
+    let shop = format!("sqlite:{}", place.shop().display());
+    let installed = tidings_store::install_outbox(&shop).await;
+    installed.map_err(|error| Failure::failed(format!("the shop's outbox: {error}")))?;
+    let server = Server::start(place).await?;
+    let api = Api::new(&server.url, Some(server.key.clone()))?;
+    let mut view = View::new(voice, time, &server.url);
+    let mut live = Live::start(&api, Shop::start(place, rate)?).await?;
+    live.sell(time, &mut view).await?;
+    live.settle(SETTLE, &mut view).await?;
+    let verdict = live.verdict(&api, &place.shop()).await?;
+    view.end();
+    if voice.json {
+        say_json(voice, &verdict.to_json())?;
+    } else {
+        say(verdict.render(voice))?;
+    }
+    Ok((server, verdict))
+}
+
+/// Stays up until Ctrl-C, with the shop selling slowly, so that there is something to look at.
+async fn stay(voice: Voice, place: &Place, server: &Server) -> Result<(), Failure> {
+    let accent = |text: String| voice.paint(Style::Accent, text);
+    let key = place.data().join(crate::datadir::ADMIN_KEY);
+    note(format!(
+        "\nThe server stays up at {}, and the shop sells an order now and then. In another terminal:\n\n  {}\n  {}\n  {}\n  {}\n  {}\n\nCtrl-C ends it all.",
+        voice.paint(Style::Strong, &server.url),
+        accent(format!("export TIDINGS_URL={} TIDINGS_KEY=$(cat {})", server.url, key.display())),
+        accent("tidings tail acme".to_owned()),
+        accent("tidings events search acme --types 'shop.order.cancelled'".to_owned()),
+        accent("tidings emit --tenant acme --type crm.note.added --source service/crm --data '{\"text\":\"hello\"}'".to_owned()),
+        accent("curl -N -H \"authorization: Bearer $TIDINGS_KEY\" -H 'accept: text/event-stream' \"$TIDINGS_URL/v1/tenants/acme/feed?from=start\"".to_owned()),
+    ));
+    let mut shop = Shop::start(place, 1)?;
+    let selling = async { while shop.next().await.is_some() {} };
+    tokio::select! {
+        () = selling => {}
+        () = interrupted() => {}
+    }
+    shop.end().await
+}
+
+/// Where the demo keeps its files.
+struct Place {
+    path: PathBuf,
+    /// Whether it goes away at the end.
+    temporary: bool,
+}
+
+impl Place {
+    fn make(given: Option<&Path>) -> Result<Self, Failure> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = match given {
+            Some(path) => path.to_owned(),
+            None => std::env::temp_dir().join(format!("tidings-demo-{}", ulid::Ulid::generate())),
+        };
+        let wrong = |error: std::io::Error| Failure::failed(format!("{} cannot be used: {error}", path.display()));
+        if path.exists() && std::fs::read_dir(&path).map_err(wrong)?.next().is_some() {
+            return Err(Failure::usage(format!("{} is not empty; the demo begins with nothing", path.display())));
+        }
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(wrong)?;
+        let path = std::fs::canonicalize(&path).map_err(wrong)?;
+        Ok(Self { path, temporary: given.is_none() })
+    }
+
+    /// The server's data directory.
+    fn data(&self) -> PathBuf {
+        self.path.join("tidings")
+    }
+
+    /// The shop's own database.
+    fn shop(&self) -> PathBuf {
+        self.path.join("shop.db")
+    }
+
+    /// What the server has to say.
+    fn log(&self) -> PathBuf {
+        self.path.join("server.log")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What cannot be removed is for the system's own cleaning of its temporary directory.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

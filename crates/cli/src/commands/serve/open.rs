@@ -1,0 +1,79 @@
+//! Opens the databases and starts the engine on them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tidings_engine::{Engine, NamedSource, Options, PLATFORM};
+use tidings_store::{Backend, Error as StoreError, StoreOptions};
+
+use super::database_url;
+use crate::commands::outbox::source_failure;
+use crate::config::check::{ranges, roles};
+use crate::config::layer::Layers;
+use crate::config::mask::mask_url;
+use crate::failure::{Exit, Failure};
+
+/// The file of Tidings' own outbox beside an SQLite log.
+const OUTBOX_FILE: &str = "outbox.db";
+
+/// An engine over the configured databases, running.
+pub(super) async fn engine(layers: &Layers, data_dir: &Path) -> Result<Engine, Failure> {
+    let url = database_url(layers, data_dir);
+    let store =
+        tidings_store::open_store(&url, store_options(layers)).await.map_err(|error| store_failure(&url, &error))?;
+    let platform = match store.backend() {
+        Backend::Sqlite => format!("sqlite:{}", data_dir.join(OUTBOX_FILE).display()),
+        Backend::Postgres => url.clone(),
+    };
+    tidings_store::install_outbox(&platform).await.map_err(|error| source_failure(&platform, &error))?;
+    let mut sources = vec![source(PLATFORM, &platform)?];
+    if roles(&layers.get("roles").text).map_err(Failure::usage)?.pump {
+        for setting in &layers.get("sources").sources {
+            sources.push(source(&setting.name, &setting.url)?);
+        }
+    }
+    let started = Engine::start(store, sources, engine_options(layers)?).await;
+    started.map_err(|error| store_failure(&url, &error))
+}
+
+/// A source. It connects when it is first used, so that a producer's database that is down holds up nothing else.
+fn source(name: &str, url: &str) -> Result<NamedSource, Failure> {
+    let source = tidings_store::open_source(url).map_err(|error| source_failure(url, &error))?;
+    Ok(NamedSource { name: name.to_owned(), source })
+}
+
+/// What a store's error means for a command.
+pub(crate) fn store_failure(url: &str, error: &StoreError) -> Failure {
+    let exit = if matches!(error, StoreError::Unavailable { .. }) { Exit::Unreachable } else { Exit::Failed };
+    Failure::new(exit, format!("the database {} cannot be used: {error}", mask_url(url)))
+}
+
+/// How the log's database is opened.
+pub(crate) fn store_options(layers: &Layers) -> StoreOptions {
+    let mut options = StoreOptions::default();
+    let size = |name: &str| usize::try_from(layers.number(name)).unwrap_or(usize::MAX);
+    if let Ok(partitions @ 1..) = u32::try_from(layers.number("partitions")) {
+        options.sqlite.partitions = partitions;
+        options.postgres.partitions = partitions;
+    }
+    options.sqlite.readers = size("sqlite.readers");
+    options.sqlite.synchronous = match layers.get("sqlite.synchronous").text.as_str() {
+        "normal" => tidings_store::sqlite::Synchronous::Normal,
+        _ => tidings_store::sqlite::Synchronous::Full,
+    };
+    options.postgres.connections = size("postgres.connections");
+    options
+}
+
+fn engine_options(layers: &Layers) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    let size = |name: &str| usize::try_from(layers.number(name)).unwrap_or(usize::MAX);
+    options.append.queue_events = size("append.queue_events");
+    options.append.queue_bytes = size("append.queue_bytes");
+    options.tail.ring_bytes = size("tail.ring_bytes");
+    options.pump.sweep = Duration::from_millis(layers.number("pump.sweep_ms"));
+    options.reconcile.default_stale_s = u32::try_from(layers.number("intents.stale_after_s")).unwrap_or(u32::MAX);
+    options.egress.allow_cidrs = ranges(&layers.get("allow_cidrs").text).map_err(Failure::usage)?;
+    options.egress.allow_http = layers.switch("allow_http");
+    Ok(options)
+}

@@ -1,0 +1,177 @@
+//! The one list of settings. Flags, environment, file, checks and the reference page all come from it.
+
+/// Who reads a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// `serve`, and `doctor` where it looks at a server's surroundings.
+    Server,
+    /// Sizes and times of `serve`, which seldom need a change.
+    Tuning,
+    /// The commands that speak to a server.
+    Client,
+}
+
+/// What a value must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A path of the file system.
+    Path,
+    /// `host:port`.
+    Address,
+    /// A URL of a database: `sqlite:` with a path, a plain path, or `postgres://`.
+    Database,
+    /// A URL of a server: `http://` or `https://`.
+    Server,
+    /// An admin key: at least 32 visible characters.
+    AdminKey,
+    /// 32 bytes in base64.
+    MasterKey,
+    /// An API key.
+    ApiKey,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Some of [`ROLES`], with commas between.
+    Roles,
+    /// A whole number from the first to the second bound.
+    Integer(u64, u64),
+    /// `true` or `false`.
+    Switch,
+    /// Address ranges like `10.0.0.0/8`, with commas between.
+    Ranges,
+    /// `name=url`, with commas between; in the file `[[source]]` tables.
+    Sources,
+    /// Known by name, not part of this version: any value is refused with this reason.
+    Absent(&'static str),
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its key in the file.
+    pub(crate) name: &'static str,
+    /// Its environment variable.
+    pub(crate) env: &'static str,
+    /// Its flag, without dashes; secrets have none, as other users of a machine can read command lines.
+    pub(crate) flag: Option<&'static str>,
+    /// Who reads it.
+    pub(crate) group: Group,
+    /// What a value must look like.
+    pub(crate) kind: Kind,
+    /// The value that holds where nothing is set; empty where there is none.
+    pub(crate) default: &'static str,
+    /// What one unit of the value is; empty where that has no meaning.
+    pub(crate) unit: &'static str,
+    /// What it is for.
+    pub(crate) meaning: &'static str,
+}
+
+impl Setting {
+    /// Whether its value is never shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::AdminKey | Kind::MasterKey | Kind::ApiKey)
+    }
+
+    /// The setting with this name; a name that is not in the list is a mistake in this crate.
+    pub(crate) fn named(name: &str) -> &'static Self {
+        SETTINGS.iter().find(|setting| setting.name == name).expect("the name stands in SETTINGS")
+    }
+}
+
+/// The parts of a server that can be left out.
+pub(crate) const ROLES: &[&str] = &["all", "api", "pump"];
+
+/// A row of the list; keeps it to a few lines each.
+macro_rules! settings {
+    ($($name:literal, $env:literal, $flag:expr, $group:ident, $kind:expr, $default:literal, $unit:literal, $meaning:literal;)+) => {
+        /// Every setting, in the order of the reference.
+        pub(crate) const SETTINGS: &[Setting] = &[$(Setting {
+            name: $name, env: $env, flag: $flag, group: Group::$group, kind: $kind,
+            default: $default, unit: $unit, meaning: $meaning,
+        }),+];
+    };
+}
+
+settings! {
+    // name, environment, flag, group, kind, default, unit, meaning
+    "data_dir", "TIDINGS_DATA_DIR", Some("data-dir"), Server, Kind::Path, "tidings-data", "",
+        "Directory of the keys, the lock and, with SQLite, the databases. Made with mode 0700 if it is missing.";
+    "listen", "TIDINGS_LISTEN", Some("listen"), Server, Kind::Address, "127.0.0.1:7411", "",
+        "Address and port to serve HTTP on. Port 0 takes a free one; `server.url` in the data directory says which.";
+    "database_url", "TIDINGS_DATABASE_URL", Some("database-url"), Server, Kind::Database, "", "",
+        "Where the log is kept: `postgres://…`, or `sqlite:` with a path. Without a value: `tidings.db` in the data directory.";
+    "nats_url", "TIDINGS_NATS_URL", Some("nats-url"), Server,
+        Kind::Absent("NATS is not part of this version; leave it out, the log itself carries every event to every reader"), "", "",
+        "Kept for a later version. Any value is refused.";
+    "roles", "TIDINGS_ROLES", Some("roles"), Server, Kind::Roles, "all", "",
+        "What this process does: `api` serves HTTP, `pump` reads the outboxes of the sources. A process without `api` is not part of this version.";
+    "admin_key", "TIDINGS_ADMIN_KEY", None, Server, Kind::AdminKey, "", "",
+        "An admin key to accept, at least 32 characters. Without a value: the one in `admin.key` in the data directory, made at the first start.";
+    "master_key", "TIDINGS_MASTER_KEY", None, Server, Kind::MasterKey, "", "",
+        "32 bytes in base64 that every cursor is sealed with. Without a value: the one in `master.key` in the data directory, made at the first start. All nodes of one database need the same.";
+    "sources", "TIDINGS_SOURCES", Some("sources"), Server, Kind::Sources, "", "",
+        "Producers' databases whose outbox is read: `name=url`, with commas between; in the file one `[[source]]` table with `name` and `url` for each.";
+    "allow_cidrs", "TIDINGS_ALLOW_CIDRS", Some("allow-cidrs"), Server, Kind::Ranges, "", "",
+        "Private address ranges that requests to outside (http probes of intents) may reach nevertheless, with commas between.";
+    "allow_http", "TIDINGS_ALLOW_HTTP", Some("allow-http"), Server, Kind::Switch, "false", "",
+        "Whether requests to outside may use plain http.";
+    "log", "TIDINGS_LOG", Some("log"), Server, Kind::Text, "info", "",
+        "What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by target like `info,tidings_engine=debug`.";
+    "log_format", "TIDINGS_LOG_FORMAT", Some("log-format"), Server, Kind::OneOf(&["auto", "human", "json"]), "auto", "",
+        "How it is logged, on standard error. `auto`: for people on a terminal, JSON elsewhere.";
+
+    "shutdown_s", "TIDINGS_SHUTDOWN_S", Some("shutdown-s"), Tuning, Kind::Integer(1, 3_600), "30", "seconds",
+        "How long a shutdown may take. What is in progress then is cut off; nothing that was acknowledged is lost.";
+    "partitions", "TIDINGS_PARTITIONS", Some("partitions"), Tuning, Kind::Integer(0, 1_024), "0", "partitions",
+        "Partitions of a log that is created; 0 takes the database's default: 1 on SQLite, 16 on PostgreSQL. No effect on a log that exists.";
+    "sqlite.synchronous", "TIDINGS_SQLITE_SYNCHRONOUS", Some("sqlite-synchronous"), Tuning, Kind::OneOf(&["full", "normal"]), "full", "",
+        "`full`: what is acknowledged survives a power cut. `normal`: only a crash of the process; `/readyz` and `tidings doctor` then warn.";
+    "sqlite.readers", "TIDINGS_SQLITE_READERS", Some("sqlite-readers"), Tuning, Kind::Integer(1, 64), "4", "connections",
+        "Connections that read while the one writer writes.";
+    "postgres.connections", "TIDINGS_POSTGRES_CONNECTIONS", Some("postgres-connections"), Tuning, Kind::Integer(2, 512), "16", "connections",
+        "The most connections that the log's pool opens.";
+    "append.queue_events", "TIDINGS_APPEND_QUEUE_EVENTS", Some("append-queue-events"), Tuning, Kind::Integer(1_000, 1_000_000), "16000", "events",
+        "Events of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
+    "append.queue_bytes", "TIDINGS_APPEND_QUEUE_BYTES", Some("append-queue-bytes"), Tuning, Kind::Integer(8_388_608, 4_294_967_296), "33554432", "bytes",
+        "Bytes of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
+    "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "67108864", "bytes",
+        "Memory for the newest events, from which live readers are served; who is further behind reads from the database.";
+    "pump.sweep_ms", "TIDINGS_PUMP_SWEEP_MS", Some("pump-sweep-ms"), Tuning, Kind::Integer(100, 60_000), "1000", "milliseconds",
+        "How often an outbox is read from its first row on, for rows whose transaction committed late.";
+    "intents.stale_after_s", "TIDINGS_INTENTS_STALE_AFTER_S", Some("intents-stale-after-s"), Tuning, Kind::Integer(1, 604_800), "300", "seconds",
+        "The age at which an intent that nobody confirmed is resolved by its probe, where it names none itself.";
+
+    "url", "TIDINGS_URL", Some("url"), Client, Kind::Server, "http://127.0.0.1:7411", "",
+        "The server that a command speaks to.";
+    "key", "TIDINGS_KEY", None, Client, Kind::ApiKey, "", "",
+        "The API key that a command uses.";
+    "key_file", "TIDINGS_KEY_FILE", Some("key-file"), Client, Kind::Path, "", "",
+        "A file that holds the API key; read where `key` has no value.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flag and environment follow from the name, so that nobody needs to look them up. What differs has a reason.
+    #[test]
+    fn flags_and_environment_follow_from_the_name() {
+        for setting in SETTINGS {
+            let env = format!("TIDINGS_{}", setting.name.to_uppercase().replace('.', "_"));
+            assert_eq!(setting.env, env);
+            match setting.flag {
+                Some(flag) => assert_eq!(flag, setting.name.replace(['_', '.'], "-")),
+                None => assert!(setting.is_secret(), "{} has no flag but is no secret", setting.name),
+            }
+            assert!(!setting.is_secret() || setting.flag.is_none(), "{} is a secret with a flag", setting.name);
+        }
+    }
+
+    #[test]
+    fn every_default_passes_its_own_check() {
+        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+            super::super::check::check(setting, setting.default).unwrap();
+        }
+    }
+}

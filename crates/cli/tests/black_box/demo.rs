@@ -1,0 +1,47 @@
+//! `tidings demo`: it works, again, and beside another server.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::support::{run, tidings};
+
+fn demo(seconds: &str, args: &[&str]) -> std::process::Command {
+    let mut command = tidings(&[&["demo"][..], args].concat());
+    command.env("DEMO_SECONDS", seconds);
+    command
+}
+
+#[tokio::test]
+async fn the_feed_gives_exactly_what_the_shop_committed_also_while_the_usual_port_is_taken() {
+    // Taken by us, or by someone else already: either way it is not free.
+    let _taken = TcpListener::bind("127.0.0.1:7411");
+    let verdict: Value = run(demo("3", &["--json"]), "").await.json();
+    assert_eq!(verdict["ok"], true, "{verdict}");
+    assert!(verdict["committed"].as_u64().unwrap() > 20, "{verdict}");
+    assert!(verdict["rolled_back"].as_u64().unwrap() > 0, "{verdict}");
+    for figure in ["missing", "phantoms", "gaps", "repeated", "out_of_order"] {
+        assert_eq!(verdict[figure], 0, "{verdict}");
+    }
+}
+
+#[tokio::test]
+async fn it_shows_its_figures_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let mut command = demo("1", &[]);
+        command.env("TMPDIR", temporary.path());
+        let shown = run(command, "").await.ok();
+        assert!(shown.contains("✓ committed") && shown.contains("✓ out of order"), "{shown}");
+        assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_empty_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine"), "").unwrap();
+    let ran = run(demo("1", &["--data-dir", dir.path().to_str().unwrap()]), "").await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(dir.path().join("mine").exists());
+}
