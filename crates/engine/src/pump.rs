@@ -2,7 +2,8 @@
 //!
 //! Each source has one. It reads whatever is visible and confirmed, in order of id, appends it, and deletes it. It
 //! keeps no cursor: a row is behind it only when it is gone, so a transaction that commits late is read later and
-//! nothing is skipped. A crash between appending and deleting repeats the append, which the log answers with the
+//! nothing is skipped. What it appends is what one moment saw, from the first row on, so an event never overtakes one
+//! that was committed before it. A crash between appending and deleting repeats the append, which the log answers with the
 //! first sequence. Rows that the log refuses are set aside with the reason and hold up nobody.
 
 mod row;
@@ -137,33 +138,39 @@ impl Pump {
     /// Empties the outbox once: reads, appends and deletes until less than a full batch was found, or for as long as
     /// [`PumpOptions::sweep`]. Returns how many rows it found; rows that were refused count.
     pub(crate) async fn run_once(&mut self) -> Result<usize, PumpError> {
-        let floor = self.window.begin(Instant::now(), self.options.sweep);
+        let began = Instant::now();
+        let floor = self.window.begin(began, self.options.sweep);
         let mut rows = self.read(floor).await?;
+        self.window.measure(floor, began.elapsed(), self.is_full(&rows));
         let mut found = 0;
-        let mut settled = Settled::default();
         while let (Some(first), Some(last)) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id)) {
             found += rows.len();
             self.window.saw(first, last);
-            // Behind a full batch there is more. It is read while this one is appended, and that one is appended
-            // while this one is deleted; appends follow one another in order of id. The rows in flight lie below
-            // what is read, so none is read twice; a row that becomes visible among them waits for the next round.
+            // Behind a full batch there is more, which is read while this one is appended. The rows in flight lie
+            // below what is read, so none is read twice.
             let ahead = self.is_full(&rows) && !self.window.is_sweep_due(Instant::now(), self.options.sweep);
-            let (cleared, appended, next) =
-                tokio::join!(self.clear(std::mem::take(&mut settled)), self.materialize(rows), async {
-                    if ahead { self.read(last.saturating_add(1)).await } else { Ok(Vec::new()) }
-                },);
-            settled = appended?;
-            cleared?;
-            rows = match next {
-                Ok(rows) => rows,
-                Err(error) => {
-                    self.clear(settled).await?;
-                    return Err(error.into());
-                }
-            };
+            let (settled, next) = tokio::join!(self.materialize(rows), async {
+                if ahead { self.read(last.saturating_add(1)).await } else { Ok(Vec::new()) }
+            },);
+            self.clear(settled?).await?;
+            rows = next?;
+            if self.is_overtaken(&rows).await? {
+                break;
+            }
         }
-        self.clear(settled).await?;
         Ok(found)
+    }
+
+    /// Whether a row became visible below rows that were read ahead. Its transaction may have committed before theirs,
+    /// and theirs may build on it, so the next round reads from the first row on: what is appended is always all that
+    /// some moment saw, up to a row.
+    async fn is_overtaken(&self, ahead: &[OutboxRow]) -> Result<bool, SourceError> {
+        let Some(first) = ahead.first() else { return Ok(false) };
+        if self.window.is_bounded() {
+            return Ok(false);
+        }
+        let lowest = self.source.source.read(i64::MIN, 1, 1).await?;
+        Ok(lowest.first().is_none_or(|row| row.id != first.id))
     }
 
     async fn read(&self, floor: i64) -> Result<Vec<OutboxRow>, SourceError> {

@@ -2,11 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// A lower bound for reads, so that they need not step over the remains of deleted rows at the table's beginning. It
-/// is no cursor: it trails the newest row by at least one sweep, so transactions that commit out of order are mostly
-/// above it, and every sweep reads from the very first row, so nothing below it is missed.
+/// A read that takes longer and still finds less than a full batch has stepped over something.
+const SLOW: Duration = Duration::from_millis(25);
+/// So many slow reads in a row are no accident.
+const SLOW_READS: u32 = 3;
+
+/// A lower bound for reads of an outbox in which the remains of deleted rows pile up at the beginning: PostgreSQL
+/// cannot remove them while some old transaction is open, and every read has to step over them.
+///
+/// As long as reads are quick there is no bound, and all that is committed is seen at once, in order. When they are
+/// slow, a bound trails the newest row by at least one sweep, and every sweep reads from the very first row. Nothing
+/// is missed then either; but a row that was inserted more than a sweep ago and is committed only now may be
+/// overtaken by rows that were committed after it.
 #[derive(Debug)]
 pub(super) struct Window {
+    slow_reads: u32,
     swept: Option<Instant>,
     /// The newest row of the period before the last one.
     floor: i64,
@@ -18,25 +28,37 @@ pub(super) struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { swept: None, floor: i64::MIN, recent: i64::MIN, newest: i64::MIN }
+        Self { slow_reads: 0, swept: None, floor: i64::MIN, recent: i64::MIN, newest: i64::MIN }
     }
 }
 
 impl Window {
     /// The lowest id of the read that begins now.
     pub(super) fn begin(&mut self, now: Instant, sweep: Duration) -> i64 {
-        if !self.is_sweep_due(now, sweep) {
-            return self.floor;
+        if self.is_sweep_due(now, sweep) {
+            self.swept = Some(now);
+            self.floor = self.recent;
+            self.recent = self.newest;
+            return i64::MIN;
         }
-        self.swept = Some(now);
-        self.floor = self.recent;
-        self.recent = self.newest;
-        i64::MIN
+        if self.is_bounded() { self.floor } else { i64::MIN }
     }
 
     /// Whether the next read has to begin at the first row.
     pub(super) fn is_sweep_due(&self, now: Instant, sweep: Duration) -> bool {
         self.swept.is_none_or(|swept| now.duration_since(swept) >= sweep)
+    }
+
+    /// Whether reads between two sweeps leave the first rows out.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.slow_reads >= SLOW_READS
+    }
+
+    /// Takes note of how long a read took.
+    pub(super) fn measure(&mut self, floor: i64, took: Duration, full: bool) {
+        if floor == i64::MIN {
+            self.slow_reads = if took > SLOW && !full { (self.slow_reads + 1).min(SLOW_READS) } else { 0 };
+        }
     }
 
     /// Takes note of a read's first and last row.
@@ -56,11 +78,42 @@ mod tests {
 
     const SWEEP: Duration = Duration::from_secs(1);
 
+    fn slow() -> Window {
+        let mut window = Window::default();
+        for _ in 0..SLOW_READS {
+            window.measure(i64::MIN, SLOW * 2, false);
+        }
+        window
+    }
+
     #[test]
-    fn the_floor_trails_the_newest_row_by_a_sweep_and_every_sweep_reads_all() {
+    fn quick_reads_have_no_bound() {
+        let start = Instant::now();
+        let mut window = Window::default();
+        for n in 0..8 {
+            assert_eq!(window.begin(start + SWEEP / 2 * n, SWEEP), i64::MIN);
+            window.saw(1_000, 2_000);
+            window.measure(i64::MIN, SLOW / 2, false);
+            window.measure(i64::MIN, SLOW * 2, true);
+        }
+        assert!(!window.is_bounded());
+    }
+
+    #[test]
+    fn a_quick_sweep_ends_the_bound() {
+        let mut window = slow();
+        assert!(window.is_bounded());
+        window.measure(7, Duration::ZERO, false);
+        assert!(window.is_bounded(), "a bounded read says nothing about an unbounded one");
+        window.measure(i64::MIN, Duration::ZERO, false);
+        assert!(!window.is_bounded());
+    }
+
+    #[test]
+    fn a_bound_trails_the_newest_row_by_a_sweep_and_every_sweep_reads_all() {
         let start = Instant::now();
         let at = |tenths: u32| start + SWEEP / 10 * tenths;
-        let mut window = Window::default();
+        let mut window = slow();
         assert_eq!(window.begin(at(0), SWEEP), i64::MIN, "the first read sweeps");
         window.saw(1, 100);
         assert_eq!(window.begin(at(5), SWEEP), i64::MIN, "nothing is old enough to bound by");
@@ -75,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_begin_anew_lower_the_floor() {
+    fn ids_that_begin_anew_lower_the_bound() {
         let start = Instant::now();
-        let mut window = Window::default();
+        let mut window = slow();
         for n in 0..4 {
             window.begin(start + SWEEP * n, SWEEP);
             window.saw(1_000, 2_000);
