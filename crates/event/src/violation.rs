@@ -10,8 +10,8 @@ use crate::limits::VIOLATIONS_MAX;
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// RFC 6901 path of the offending member in the document that was sent. Where the member is missing, the path
-    /// it would have.
+    /// RFC 6901 path of the offending member in the body. Where the member is missing, the path
+    /// it would have. What stands outside the body is named `query/…`, `path/…` or `header/…`.
     pub path: String,
     /// The rule, by a stable name; see [`VIOLATION_CODES`].
     pub code: &'static str,
@@ -27,7 +27,8 @@ macro_rules! violation_codes {
             $(#[doc = $meaning] pub const $name: &str = $code;)+
         }
 
-        /// Every code of a [`Violation`] that this crate gives, and what it means. Codes are added, never renamed.
+        /// Every code of a [`Violation`], and what it means. The last ones are given by the server alone. Codes are
+        /// added, never renamed.
         pub const VIOLATION_CODES: &[(&str, &str)] = &[$(($code, $meaning)),+];
     };
 }
@@ -67,6 +68,23 @@ violation_codes! {
     SOURCE_MALFORMED = "source_malformed": "A CloudEvent's source must be a URI reference.";
     DATASCHEMA_MALFORMED = "dataschema_malformed": "A CloudEvent's dataschema must be an absolute URI.";
     HEADER_NOT_UTF8 = "header_not_utf8": "A header's value is not UTF-8 once it is percent-decoded.";
+    EVENT_ID_CONFLICT = "event_id_conflict": "The event's id is taken by an event with other content.";
+    TENANT_FORBIDDEN = "tenant_forbidden": "The key does not open this event's tenant.";
+    TYPE_FORBIDDEN = "type_forbidden": "The key does not own this event's type.";
+    PROBE_INVALID = "probe_invalid": "An intent's probe is not understood.";
+    FILTER_INVALID = "filter_invalid": "A pattern, its JSONPath or its regular expression is wrong or too large.";
+    PARAMETER_UNKNOWN = "parameter_unknown": "The operation takes no parameter of this name.";
+    PARAMETER_REPEATED = "parameter_repeated": "The parameter may be given once.";
+    PARAMETER_MALFORMED = "parameter_malformed": "The parameter's value is not of the form that is expected.";
+    PARAMETER_CONFLICTING = "parameter_conflicting": "The parameter must not stand beside another that was given.";
+    PARAMETER_INCOMPLETE = "parameter_incomplete": "The parameter needs another beside it.";
+    HEADER_MALFORMED = "header_malformed": "The header's value is not of the form that is expected.";
+    TEXT_MALFORMED = "text_malformed": "The text is empty, too long or holds a control character.";
+    TOO_LONG = "too_long": "The value has too many bytes.";
+    TOO_MANY = "too_many": "The list has too many entries.";
+    TENANTS_WRONG = "tenants_wrong": "A key's tenants do not fit its role.";
+    TYPE_PREFIXES_WRONG = "type_prefixes_wrong": "A key's type prefixes do not fit its role.";
+    TYPE_PREFIX_MALFORMED = "type_prefix_malformed": "A type prefix must be segments of a type, like sales. or sales.lead.created.";
 }
 
 /// A code that this version does not know, from a newer server say, is read as `unknown`; the message still says
