@@ -26,8 +26,9 @@ export async function examples() {
 
 /** Sends the events, one a line, through `tidings emit`. */
 async function emit(sent, { url, key, binary }) {
+  const { TIDINGS_BIN: _, ...environment } = process.env;
   const child = spawn(binary, ['emit', '--json', '-'], {
-    env: { ...process.env, TIDINGS_URL: url, TIDINGS_KEY: key },
+    env: { ...environment, TIDINGS_URL: url, TIDINGS_KEY: key },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let output = '';
