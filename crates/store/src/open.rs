@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::sqlite::{SqliteOptions, SqliteStore};
 use crate::{Error, Result, Store};
 
@@ -11,6 +12,8 @@ use crate::{Error, Result, Store};
 pub struct StoreOptions {
     /// Where it is an SQLite file.
     pub sqlite: SqliteOptions,
+    /// Where it is a PostgreSQL database.
+    pub postgres: PostgresOptions,
 }
 
 /// Opens the store that a URL names, and creates what is missing: `sqlite:///absolute/path.db`, `sqlite:relative.db`,
@@ -18,7 +21,7 @@ pub struct StoreOptions {
 pub async fn open_store(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>> {
     match target(url)? {
         Target::Sqlite(path) => Ok(Arc::new(SqliteStore::open(&path, options.sqlite).await?)),
-        Target::Postgres(_url) => Err(Error::Unusable("PostgreSQL".to_owned())),
+        Target::Postgres(url) => Ok(Arc::new(PostgresStore::connect(&url, options.postgres).await?)),
     }
 }
 

@@ -25,10 +25,15 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
-    /// All of them.
+    /// The sets of them that answer a search.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Sequence, Self::Id, Self::Entity, Self::Correlation, Self::Causation, Self::Type];
+    pub(crate) const SETS: [&[Self]; 5] =
+        [&[Self::Sequence], &[Self::Entity], &[Self::Correlation, Self::Id], &[Self::Causation], &[Self::Type]];
+
+    /// Whether it is asked for values, rather than once.
+    pub(crate) fn takes_values(self) -> bool {
+        !matches!(self, Self::Sequence | Self::Entity)
+    }
 }
 
 /// A search, taken apart.
@@ -91,15 +96,16 @@ impl Question {
         }
     }
 
-    /// Which indexes to ask, each with the value it is asked for; the answer is what any of them finds.
-    pub(crate) fn drivers(&self) -> Vec<(Driver, Option<&str>)> {
+    /// Which indexes to ask, and each of the values to ask them for; the answer is what any of them finds. The ways
+    /// that are not driven by a value are asked once.
+    pub(crate) fn drivers(&self) -> (&'static [Driver], Vec<&str>) {
         match &self.lead {
-            Lead::Causation(cause) => vec![(Driver::Causation, Some(cause))],
+            Lead::Causation(cause) => (&[Driver::Causation], vec![cause]),
             // An event that names no correlation carries its own id as one.
-            Lead::Correlation(id) => vec![(Driver::Correlation, Some(id)), (Driver::Id, Some(id))],
-            Lead::Entity => vec![(Driver::Entity, None)],
-            Lead::Sequence => vec![(Driver::Sequence, None)],
-            Lead::Types(types) => types.iter().map(|name| (Driver::Type, Some(name.as_str()))).collect(),
+            Lead::Correlation(id) => (&[Driver::Correlation, Driver::Id], vec![id]),
+            Lead::Entity => (&[Driver::Entity], Vec::new()),
+            Lead::Sequence => (&[Driver::Sequence], Vec::new()),
+            Lead::Types(types) => (&[Driver::Type], types.iter().map(String::as_str).collect()),
         }
     }
 

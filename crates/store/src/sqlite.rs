@@ -10,6 +10,8 @@ mod read;
 mod readers;
 mod search;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -146,6 +148,10 @@ impl Store for SqliteStore {
 
     async fn head(&self, partition: PartitionId) -> Result<Position> {
         self.readers.call(move |connection| read::head(connection, partition)).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Position>> {
+        self.readers.call(read::heads).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {

@@ -25,6 +25,7 @@ pub(super) const FEED: &str =
 pub(super) const TENANT_BOUNDS: &str = "SELECT sequence, floor FROM tenants WHERE no = ?1";
 pub(super) const TENANT_NAME: &str = "SELECT name FROM tenants WHERE no = ?1";
 pub(super) const HEAD: &str = "SELECT position FROM partitions WHERE id = ?1";
+pub(super) const HEADS: &str = "SELECT position FROM partitions ORDER BY id";
 /// A binary search: `recorded_at` never falls along a tenant's sequences, because it never falls along positions.
 pub(super) const SEQUENCE_BEFORE: &str = "\
     WITH RECURSIVE bounds (low, high) AS ( \
@@ -152,6 +153,16 @@ pub(super) fn head(connection: &Connection, partition: PartitionId) -> Result<Po
         connection.prepare_cached(HEAD)?.query_row([partition.get()], |row| row.get(0)).optional()?;
     let position = position.ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
     Ok(Position(unsigned(position)?))
+}
+
+pub(super) fn heads(connection: &Connection) -> Result<Vec<Position>> {
+    let mut statement = connection.prepare_cached(HEADS)?;
+    let mut rows = statement.query([])?;
+    let mut heads = Vec::new();
+    while let Some(row) = rows.next()? {
+        heads.push(Position(unsigned(row.get(0)?)?));
+    }
+    Ok(heads)
 }
 
 pub(super) fn feed(

@@ -14,7 +14,7 @@ use crate::make::{
     ALL, all_of, append, event, ids, keys, moment, place, place_in, plan, plan_many, text, try_append, with_data,
 };
 
-pub async fn an_append_is_read_back_as_it_was_written(home: Home) {
+pub(crate) async fn an_append_is_read_back_as_it_was_written(home: Home) {
     let store = home.open().await;
     let long = "ß".repeat(255);
     let mut full = event("acme", "full");
@@ -51,7 +51,7 @@ pub async fn an_append_is_read_back_as_it_was_written(home: Home) {
     assert_eq!(slice.events, written);
 }
 
-pub async fn data_is_kept_byte_for_byte(home: Home) {
+pub(crate) async fn data_is_kept_byte_for_byte(home: Home) {
     let store = home.open().await;
     let big = format!(r#"{{"a":"{}"}}"#, "x".repeat(262_144 - 8));
     let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(60), "]".repeat(60));
@@ -84,7 +84,7 @@ pub async fn data_is_kept_byte_for_byte(home: Home) {
     }
 }
 
-pub async fn positions_and_sequences_count_from_one_without_a_gap(home: Home) {
+pub(crate) async fn positions_and_sequences_count_from_one_without_a_gap(home: Home) {
     let store = home.open().await;
     for batch in 0..3 {
         for tenant in ["acme", "globex"] {
@@ -103,7 +103,7 @@ pub async fn positions_and_sequences_count_from_one_without_a_gap(home: Home) {
     assert_eq!(store.head(PartitionId(0)).await.unwrap(), Position(30));
 }
 
-pub async fn an_id_that_is_taken_is_shown_to_the_decision_with_its_event(home: Home) {
+pub(crate) async fn an_id_that_is_taken_is_shown_to_the_decision_with_its_event(home: Home) {
     let store = home.open().await;
     let first = append(&*store, vec![event("acme", "a"), event("acme", "b")]).await;
     let tenant = place(&*store, "acme").await;
@@ -131,7 +131,7 @@ pub async fn an_id_that_is_taken_is_shown_to_the_decision_with_its_event(home: H
     assert_eq!(ids(&all_of(&*store, tenant.partition).await), ["a", "b", "c"]);
 }
 
-pub async fn the_same_id_in_two_tenants_is_two_events(home: Home) {
+pub(crate) async fn the_same_id_in_two_tenants_is_two_events(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "same")]).await;
     let other = append(&*store, vec![event("globex", "same")]).await;
@@ -140,7 +140,7 @@ pub async fn the_same_id_in_two_tenants_is_two_events(home: Home) {
     assert_eq!(all_of(&*store, PartitionId(0)).await.len(), 2);
 }
 
-pub async fn a_plan_without_rows_writes_nothing(home: Home) {
+pub(crate) async fn a_plan_without_rows_writes_nothing(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a")]).await;
     assert!(append(&*store, vec![event("acme", "a")]).await.is_empty());
@@ -152,7 +152,7 @@ pub async fn a_plan_without_rows_writes_nothing(home: Home) {
     assert_eq!(ids(&all_of(&*store, PartitionId(0)).await), ["a", "b"]);
 }
 
-pub async fn a_plan_with_a_gap_is_refused_and_leaves_nothing(home: Home) {
+pub(crate) async fn a_plan_with_a_gap_is_refused_and_leaves_nothing(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a")]).await;
     let (tenant, stranger) = (place(&*store, "acme").await, place_in(&*store, "globex", 1).await);
@@ -189,7 +189,7 @@ pub async fn a_plan_with_a_gap_is_refused_and_leaves_nothing(home: Home) {
     assert_eq!(place(&*store, "acme").await.head, Sequence(1));
 }
 
-pub async fn a_decision_that_panics_leaves_nothing_and_the_store_works_on(home: Home) {
+pub(crate) async fn a_decision_that_panics_leaves_nothing_and_the_store_works_on(home: Home) {
     let store = home.open().await;
     let tenant = place(&*store, "acme").await;
     // More often than there are connections: none may be lost or stay inside its transaction.
@@ -202,7 +202,7 @@ pub async fn a_decision_that_panics_leaves_nothing_and_the_store_works_on(home: 
     assert_eq!(append(&*store, vec![event("acme", "a")]).await[0].position, Position(1));
 }
 
-pub async fn a_dropped_append_leaves_all_or_nothing_and_the_store_works_on(home: Home) {
+pub(crate) async fn a_dropped_append_leaves_all_or_nothing_and_the_store_works_on(home: Home) {
     let store = home.open().await;
     let tenant = place(&*store, "acme").await;
     for round in 0..20 {
@@ -229,7 +229,7 @@ pub async fn a_dropped_append_leaves_all_or_nothing_and_the_store_works_on(home:
     assert_eq!(place(&*store, "acme").await.head, Sequence(1));
 }
 
-pub async fn eight_writers_on_one_partition_leave_no_gap(home: Home) {
+pub(crate) async fn eight_writers_on_one_partition_leave_no_gap(home: Home) {
     let store = home.open().await;
     for tenant in ["acme", "globex"] {
         place(&*store, tenant).await;
@@ -267,7 +267,7 @@ pub async fn eight_writers_on_one_partition_leave_no_gap(home: Home) {
     }
 }
 
-pub async fn readers_never_see_a_gap_or_a_sequence_above_the_head(home: Home) {
+pub(crate) async fn readers_never_see_a_gap_or_a_sequence_above_the_head(home: Home) {
     let store = home.open().await;
     let tenant = place(&*store, "acme").await;
     let done = Arc::new(AtomicBool::new(false));
@@ -310,7 +310,7 @@ pub async fn readers_never_see_a_gap_or_a_sequence_above_the_head(home: Home) {
     }
 }
 
-pub async fn partitions_are_counted_apart(home: Home) {
+pub(crate) async fn partitions_are_counted_apart(home: Home) {
     let store = home.open().await;
     for partition in 0..crate::home::PARTITIONS {
         let tenant = place_in(&*store, &format!("t{partition}"), partition).await;
@@ -331,7 +331,7 @@ pub async fn partitions_are_counted_apart(home: Home) {
     assert!(matches!(nowhere, Err(Error::Broken(_))));
 }
 
-pub async fn a_thousand_events_of_many_tenants_fit_one_append(home: Home) {
+pub(crate) async fn a_thousand_events_of_many_tenants_fit_one_append(home: Home) {
     let store = home.open().await;
     let names: Vec<String> = (0..50).map(|at| format!("tenant {at}")).collect();
     let mut nos = Vec::new();

@@ -6,7 +6,7 @@ use tidings_store::ReadLimit;
 use crate::home::Home;
 use crate::make::{ALL, append, append_at, event, ids, moment, place, with_data};
 
-pub async fn a_feed_reads_after_a_sequence_up_to_its_limits(home: Home) {
+pub(crate) async fn a_feed_reads_after_a_sequence_up_to_its_limits(home: Home) {
     let store = home.open().await;
     let data = format!(r#"{{"a":"{}"}}"#, "x".repeat(92));
     assert_eq!(data.len(), 100);
@@ -35,7 +35,7 @@ pub async fn a_feed_reads_after_a_sequence_up_to_its_limits(home: Home) {
     assert_eq!(end.head, Sequence(10));
 }
 
-pub async fn at_least_one_event_is_read_whatever_the_limit(home: Home) {
+pub(crate) async fn at_least_one_event_is_read_whatever_the_limit(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a"), event("acme", "b")]).await;
     let tenant = place(&*store, "acme").await;
@@ -46,7 +46,7 @@ pub async fn at_least_one_event_is_read_whatever_the_limit(home: Home) {
     }
 }
 
-pub async fn numbers_beyond_the_end_read_nothing(home: Home) {
+pub(crate) async fn numbers_beyond_the_end_read_nothing(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a")]).await;
     let tenant = place(&*store, "acme").await;
@@ -64,7 +64,7 @@ pub async fn numbers_beyond_the_end_read_nothing(home: Home) {
     assert_eq!(store.feed(tenant.no, Sequence(0), everything).await.unwrap().events.len(), 1);
 }
 
-pub async fn a_feed_below_the_floor_reads_nothing_and_names_the_floor(home: Home) {
+pub(crate) async fn a_feed_below_the_floor_reads_nothing_and_names_the_floor(home: Home) {
     let store = home.open().await;
     append(&*store, (1..=5).map(|at| event("acme", &format!("e{at}"))).collect()).await;
     let tenant = place(&*store, "acme").await;
@@ -80,7 +80,7 @@ pub async fn a_feed_below_the_floor_reads_nothing_and_names_the_floor(home: Home
     assert_eq!(store.sequence_before(tenant.no, moment(0)).await.unwrap(), Sequence(3));
 }
 
-pub async fn the_tail_reads_a_partition_in_order(home: Home) {
+pub(crate) async fn the_tail_reads_a_partition_in_order(home: Home) {
     let store = home.open().await;
     for round in 0..5 {
         for tenant in ["acme", "globex"] {
@@ -93,7 +93,7 @@ pub async fn the_tail_reads_a_partition_in_order(home: Home) {
     assert_eq!(read, [(5, "acme"), (6, "globex"), (7, "acme")]);
 }
 
-pub async fn the_sequence_before_a_moment_is_found(home: Home) {
+pub(crate) async fn the_sequence_before_a_moment_is_found(home: Home) {
     let store = home.open().await;
     let empty = place(&*store, "empty").await;
     assert_eq!(store.sequence_before(empty.no, moment(0)).await.unwrap(), Sequence(0));
@@ -111,7 +111,7 @@ pub async fn the_sequence_before_a_moment_is_found(home: Home) {
     }
 }
 
-pub async fn an_event_is_found_by_its_tenant_and_id(home: Home) {
+pub(crate) async fn an_event_is_found_by_its_tenant_and_id(home: Home) {
     let store = home.open().await;
     let written = append(&*store, vec![event("acme", "a"), event("acme", "b")]).await;
     append(&*store, vec![event("globex", "only")]).await;

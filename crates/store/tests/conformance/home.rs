@@ -3,47 +3,61 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidings_store::postgres::PostgresOptions;
 use tidings_store::sqlite::SqliteOptions;
 use tidings_store::{Store, StoreOptions, open_store};
 
 /// Partitions of every log that these tests create.
-pub const PARTITIONS: u32 = 4;
+pub(crate) const PARTITIONS: u32 = 4;
 
 /// A database of a test's own.
-pub enum Home {
+pub(crate) enum Home {
     Sqlite(tempfile::TempDir),
+    Postgres(tidings_testkit::Database),
 }
 
 impl Home {
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().expect("a directory"))
     }
 
-    fn file(&self) -> PathBuf {
-        match self {
-            Self::Sqlite(directory) => directory.path().join("tidings.db"),
-        }
+    pub(crate) async fn postgres() -> Self {
+        Self::Postgres(tidings_testkit::Postgres::shared().database().await)
     }
 
-    pub async fn try_open(&self) -> tidings_store::Result<Arc<dyn Store>> {
-        let options = StoreOptions { sqlite: SqliteOptions { partitions: PARTITIONS, ..SqliteOptions::default() } };
-        match self {
-            Self::Sqlite(_) => open_store(&format!("sqlite://{}", self.file().display()), options).await,
-        }
+    pub(crate) async fn try_open(&self) -> tidings_store::Result<Arc<dyn Store>> {
+        let options = StoreOptions {
+            sqlite: SqliteOptions { partitions: PARTITIONS, ..SqliteOptions::default() },
+            postgres: PostgresOptions { partitions: PARTITIONS, connections: 8, ..PostgresOptions::default() },
+        };
+        let url = match self {
+            Self::Sqlite(directory) => format!("sqlite://{}", file(directory).display()),
+            Self::Postgres(database) => database.url(),
+        };
+        open_store(&url, options).await
     }
 
-    pub async fn open(&self) -> Arc<dyn Store> {
+    pub(crate) async fn open(&self) -> Arc<dyn Store> {
         self.try_open().await.expect("the store opens")
     }
 
     /// Runs SQL on a connection of its own, with the tables' names unqualified; the error's text where it fails.
-    pub async fn raw(&self, sql: &str) -> Result<(), String> {
+    pub(crate) async fn raw(&self, sql: &str) -> Result<(), String> {
         match self {
-            Self::Sqlite(_) => {
-                let connection = rusqlite::Connection::open(self.file()).map_err(|error| error.to_string())?;
+            Self::Sqlite(directory) => {
+                let connection = rusqlite::Connection::open(file(directory)).map_err(|error| error.to_string())?;
                 connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| error.to_string())?;
                 connection.execute_batch(sql).map_err(|error| error.to_string())
             }
+            Self::Postgres(database) => {
+                let client = database.connect().await;
+                let sql = format!("SET search_path = tidings; {sql}");
+                client.batch_execute(&sql).await.map_err(|error| error.to_string())
+            }
         }
     }
+}
+
+fn file(directory: &tempfile::TempDir) -> PathBuf {
+    directory.path().join("tidings.db")
 }

@@ -20,7 +20,7 @@ fn key(id: &str, mark: u8) -> KeyRow {
     }
 }
 
-pub async fn a_key_is_found_by_its_hash_and_listed_by_its_id(home: Home) {
+pub(crate) async fn a_key_is_found_by_its_hash_and_listed_by_its_id(home: Home) {
     let store = home.open().await;
     let full = KeyRow {
         role: Role::Consumer,
@@ -48,7 +48,7 @@ pub async fn a_key_is_found_by_its_hash_and_listed_by_its_id(home: Home) {
     assert_eq!(store.keys(None, 100).await.unwrap(), list);
 }
 
-pub async fn a_revoked_key_stays_revoked_since_the_first_time(home: Home) {
+pub(crate) async fn a_revoked_key_stays_revoked_since_the_first_time(home: Home) {
     let store = home.open().await;
     store.insert_key(&key("k1", 1)).await.unwrap();
     let revoked = store.revoke_key("k1", moment(5)).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use tidings_store::Error;
 use crate::home::{Home, PARTITIONS};
 use crate::make::{all_of, append, event, ids, place};
 
-pub async fn reopening_finds_the_same_log(home: Home) {
+pub(crate) async fn reopening_finds_the_same_log(home: Home) {
     let store = home.open().await;
     let log = store.log();
     assert_eq!(log.partitions, PARTITIONS);
@@ -19,7 +19,7 @@ pub async fn reopening_finds_the_same_log(home: Home) {
     assert_eq!(append(&*store, vec![event("acme", "c")]).await[0].position, Position(3));
 }
 
-pub async fn two_stores_on_one_log_see_each_other(home: Home) {
+pub(crate) async fn two_stores_on_one_log_see_each_other(home: Home) {
     let (one, other) = tokio::join!(home.open(), home.open());
     assert_eq!(one.log(), other.log());
     for round in 0..5 {
@@ -36,7 +36,7 @@ pub async fn two_stores_on_one_log_see_each_other(home: Home) {
     assert_eq!(place(&*other, "acme").await.head, Sequence(70));
 }
 
-pub async fn the_database_refuses_to_change_the_log(home: Home) {
+pub(crate) async fn the_database_refuses_to_change_the_log(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a"), event("acme", "b")]).await;
     for sql in [
@@ -68,7 +68,7 @@ pub async fn the_database_refuses_to_change_the_log(home: Home) {
     assert!(home.raw("DELETE FROM events WHERE event_id = 'b'").await.is_err());
 }
 
-pub async fn the_database_refuses_rows_that_break_its_rules(home: Home) {
+pub(crate) async fn the_database_refuses_rows_that_break_its_rules(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a")]).await;
     for sql in [
@@ -83,7 +83,7 @@ pub async fn the_database_refuses_rows_that_break_its_rules(home: Home) {
     }
 }
 
-pub async fn a_closed_store_is_not_available(home: Home) {
+pub(crate) async fn a_closed_store_is_not_available(home: Home) {
     let store = home.open().await;
     append(&*store, vec![event("acme", "a")]).await;
     store.close().await;
@@ -92,7 +92,7 @@ pub async fn a_closed_store_is_not_available(home: Home) {
     assert!(matches!(store.head(tidings_event::PartitionId(0)).await, Err(Error::Unavailable { .. })));
 }
 
-pub async fn durability_names_its_settings(home: Home) {
+pub(crate) async fn durability_names_its_settings(home: Home) {
     let store = home.open().await;
     store.probe_write().await.unwrap();
     let durability = store.durability().await.unwrap();
@@ -108,7 +108,7 @@ pub async fn durability_names_its_settings(home: Home) {
     }
 }
 
-pub async fn a_log_of_a_newer_version_is_refused(home: Home) {
+pub(crate) async fn a_log_of_a_newer_version_is_refused(home: Home) {
     home.open().await.close().await;
     home.raw(
         "INSERT INTO schema_history (version, name, applied_on, checksum) \

@@ -20,6 +20,15 @@ macro_rules! promises {
                 }
             )+)+
         }
+
+        mod postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::home::Home::postgres().await).await;
+                }
+            )+)+
+        }
     };
 }
 

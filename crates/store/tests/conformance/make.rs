@@ -10,19 +10,19 @@ use tidings_event::{
 use tidings_store::{Decide, ReadLimit, Result, Store, TenantRow};
 
 /// Enough for everything that a test reads at once.
-pub const ALL: ReadLimit = ReadLimit { events: 100_000, bytes: usize::MAX };
+pub(crate) const ALL: ReadLimit = ReadLimit { events: 100_000, bytes: usize::MAX };
 
 /// A moment so many microseconds after 2026 began.
-pub fn moment(micros: i64) -> Timestamp {
+pub(crate) fn moment(micros: i64) -> Timestamp {
     Timestamp::from_micros(1_767_225_600_000_000 + micros)
 }
 
-pub fn text(text: &str) -> Text {
+pub(crate) fn text(text: &str) -> Text {
     Text::parse(text).expect("a text")
 }
 
 /// A small event of the tenant.
-pub fn event(tenant: &str, id: &str) -> Event {
+pub(crate) fn event(tenant: &str, id: &str) -> Event {
     Event {
         id: EventId::parse(id).expect("an id"),
         event_type: EventType::parse("sales.lead.created").expect("a type"),
@@ -39,27 +39,27 @@ pub fn event(tenant: &str, id: &str) -> Event {
 }
 
 /// An event of a type.
-pub fn typed(tenant: &str, id: &str, event_type: &str) -> Event {
+pub(crate) fn typed(tenant: &str, id: &str, event_type: &str) -> Event {
     Event { event_type: EventType::parse(event_type).expect("a type"), ..event(tenant, id) }
 }
 
 /// An event with this payload.
-pub fn with_data(tenant: &str, id: &str, data: &str) -> Event {
+pub(crate) fn with_data(tenant: &str, id: &str, data: &str) -> Event {
     Event { data: Data::trusted(data.as_bytes().to_vec()), ..event(tenant, id) }
 }
 
 /// What an append of these events must ask.
-pub fn keys(tenant: TenantNo, events: &[Event]) -> AppendKeys {
+pub(crate) fn keys(tenant: TenantNo, events: &[Event]) -> AppendKeys {
     AppendKeys { tenants: vec![tenant], ids: events.iter().map(|event| (tenant, event.id.clone())).collect() }
 }
 
 /// Appends every event whose id is free; the first row is recorded at `at`, or at the head's moment if that is later.
-pub fn plan(view: &AppendView, tenant: TenantNo, events: Vec<Event>, at: Timestamp) -> AppendPlan {
+pub(crate) fn plan(view: &AppendView, tenant: TenantNo, events: Vec<Event>, at: Timestamp) -> AppendPlan {
     let events = events.into_iter().map(|event| (tenant, event)).collect();
     plan_many(view, events, at)
 }
 
-pub fn plan_many(view: &AppendView, events: Vec<(TenantNo, Event)>, at: Timestamp) -> AppendPlan {
+pub(crate) fn plan_many(view: &AppendView, events: Vec<(TenantNo, Event)>, at: Timestamp) -> AppendPlan {
     let mut sequences: HashMap<TenantNo, Sequence> = view.sequences.clone();
     let mut position = view.position;
     let mut plan = AppendPlan::default();
@@ -90,26 +90,26 @@ pub fn plan_many(view: &AppendView, events: Vec<(TenantNo, Event)>, at: Timestam
 }
 
 /// Places a tenant in the first partition, or finds it where it is.
-pub async fn place(store: &dyn Store, tenant: &str) -> TenantRow {
+pub(crate) async fn place(store: &dyn Store, tenant: &str) -> TenantRow {
     place_in(store, tenant, 0).await
 }
 
-pub async fn place_in(store: &dyn Store, tenant: &str, partition: u32) -> TenantRow {
+pub(crate) async fn place_in(store: &dyn Store, tenant: &str, partition: u32) -> TenantRow {
     let tenant = TenantId::parse(tenant).expect("a tenant");
     store.place(&[(tenant, PartitionId(partition))]).await.expect("a place").remove(0)
 }
 
 /// Appends events of one tenant and gives the rows that were written.
-pub async fn append(store: &dyn Store, events: Vec<Event>) -> Vec<Recorded> {
+pub(crate) async fn append(store: &dyn Store, events: Vec<Event>) -> Vec<Recorded> {
     append_at(store, events, moment(1_000)).await
 }
 
-pub async fn append_at(store: &dyn Store, events: Vec<Event>, at: Timestamp) -> Vec<Recorded> {
+pub(crate) async fn append_at(store: &dyn Store, events: Vec<Event>, at: Timestamp) -> Vec<Recorded> {
     let tenant = place(store, events[0].tenant.as_str()).await;
     try_append(store, &tenant, events, at).await.expect("an append").rows
 }
 
-pub async fn try_append(
+pub(crate) async fn try_append(
     store: &dyn Store,
     tenant: &TenantRow,
     events: Vec<Event>,
@@ -121,11 +121,11 @@ pub async fn try_append(
 }
 
 /// Every row of a partition.
-pub async fn all_of(store: &dyn Store, partition: PartitionId) -> Vec<Recorded> {
+pub(crate) async fn all_of(store: &dyn Store, partition: PartitionId) -> Vec<Recorded> {
     store.tail(partition, tidings_event::Position(0), ALL).await.expect("a tail")
 }
 
 /// The ids of events, in order.
-pub fn ids(events: &[Recorded]) -> Vec<&str> {
+pub(crate) fn ids(events: &[Recorded]) -> Vec<&str> {
     events.iter().map(|row| row.event.id.as_str()).collect()
 }

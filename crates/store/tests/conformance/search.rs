@@ -17,7 +17,7 @@ async fn found(store: &dyn Store, search: Search) -> Vec<String> {
     ids(&rows).into_iter().map(str::to_owned).collect()
 }
 
-pub async fn every_column_narrows_a_search(home: Home) {
+pub(crate) async fn every_column_narrows_a_search(home: Home) {
     let store = home.open().await;
     let plain = || {
         let mut plain = event("acme", "plain");
@@ -74,7 +74,7 @@ pub async fn every_column_narrows_a_search(home: Home) {
     }
 }
 
-pub async fn types_are_found_exactly_and_by_prefix(home: Home) {
+pub(crate) async fn types_are_found_exactly_and_by_prefix(home: Home) {
     let store = home.open().await;
     let types = ["sales.lead.created", "sales.lead.lost", "sales.lead_x.created", "salesy.a.b", "crm.lead.created"];
     let mut events: Vec<_> =
@@ -116,7 +116,7 @@ pub async fn types_are_found_exactly_and_by_prefix(home: Home) {
     assert_eq!(found(&*store, everything(columns)).await.len(), 100);
 }
 
-pub async fn a_correlation_finds_the_event_that_began_it(home: Home) {
+pub(crate) async fn a_correlation_finds_the_event_that_began_it(home: Home) {
     let store = home.open().await;
     let mut follow = event("acme", "follow");
     follow.metadata.correlation_id = text("root");
@@ -133,7 +133,7 @@ pub async fn a_correlation_finds_the_event_that_began_it(home: Home) {
     assert!(found(&*store, everything(columns("apart"))).await.is_empty());
 }
 
-pub async fn a_search_reads_both_ways_between_its_bounds(home: Home) {
+pub(crate) async fn a_search_reads_both_ways_between_its_bounds(home: Home) {
     let store = home.open().await;
     append(&*store, (1..=9).map(|at| typed("acme", &format!("e{at}"), ["a.b", "a.c"][at % 2])).collect()).await;
     let types = [TypeFilter::Prefix("a.".to_owned())].to_vec();
@@ -153,7 +153,7 @@ pub async fn a_search_reads_both_ways_between_its_bounds(home: Home) {
     }
 }
 
-pub async fn effects_are_found_by_their_causes(home: Home) {
+pub(crate) async fn effects_are_found_by_their_causes(home: Home) {
     let store = home.open().await;
     let caused = |id: &str, cause: &str| {
         let mut event = event("acme", id);

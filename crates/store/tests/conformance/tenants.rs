@@ -8,7 +8,7 @@ use tidings_store::Error;
 use crate::home::Home;
 use crate::make::{append, event, place, place_in};
 
-pub async fn a_tenant_keeps_the_place_it_got_first(home: Home) {
+pub(crate) async fn a_tenant_keeps_the_place_it_got_first(home: Home) {
     let store = home.open().await;
     let (acme, globex) = (TenantId::parse("acme").unwrap(), TenantId::parse("globex").unwrap());
     let first = place_in(&*store, "acme", 2).await;
@@ -46,7 +46,7 @@ pub async fn a_tenant_keeps_the_place_it_got_first(home: Home) {
     assert!(answers.iter().all(|rows| rows == &answers[0]));
 }
 
-pub async fn tenants_are_listed_by_name(home: Home) {
+pub(crate) async fn tenants_are_listed_by_name(home: Home) {
     let store = home.open().await;
     for name in ["b", "a", "ä", "c", "B", "$system"] {
         place(&*store, name).await;
@@ -65,7 +65,7 @@ pub async fn tenants_are_listed_by_name(home: Home) {
     assert_eq!(store.tenants(None, 100).await.unwrap()[3].head, Sequence(1));
 }
 
-pub async fn a_tenant_of_any_script_is_found_again(home: Home) {
+pub(crate) async fn a_tenant_of_any_script_is_found_again(home: Home) {
     let store = home.open().await;
     let names = ["Ärzte GmbH", "株式会社", "e\u{301}", "\u{e9}", "👩‍🚀", "' or 1=1 --", "İstanbul", "istanbul"];
     let mut nos = Vec::new();
@@ -84,7 +84,7 @@ pub async fn a_tenant_of_any_script_is_found_again(home: Home) {
     assert_eq!(store.tenant(&TenantId::parse("nobody").unwrap()).await.unwrap(), None);
 }
 
-pub async fn a_place_that_does_not_exist_is_refused(home: Home) {
+pub(crate) async fn a_place_that_does_not_exist_is_refused(home: Home) {
     let store = home.open().await;
     let name = TenantId::parse("acme").unwrap();
     let refused = store.place(&[(name.clone(), PartitionId(crate::home::PARTITIONS))]).await;

@@ -1,0 +1,209 @@
+//! What only PostgreSQL can show: its statements and plans, and what happens when the server goes away.
+
+use tidings_testkit::{Postgres, PostgresOptions as ServerOptions};
+
+use super::*;
+use crate::search::Driver;
+use crate::{Decide, Direction};
+
+fn options() -> PostgresOptions {
+    PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) }
+}
+
+fn searches() -> Vec<String> {
+    let both = [Direction::Forward, Direction::Backward];
+    Driver::SETS.iter().flat_map(|drivers| both.map(|direction| search::search_sql(drivers, direction))).collect()
+}
+
+#[tokio::test]
+async fn every_statement_is_one_that_postgresql_understands() {
+    let database = Postgres::shared().database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let lease = store.connections.writer().await.expect("a connection");
+    let fixed = [
+        append::LOCK,
+        append::TENANT_HEADS,
+        append::EXISTING,
+        append::INSERT,
+        append::COPY,
+        append::ADVANCE_PARTITION,
+        append::ADVANCE_TENANTS,
+        keys::INSERT,
+        keys::BY_HASH,
+        keys::LIST,
+        keys::REVOKE,
+        read::TAIL,
+        read::FEED,
+        read::BY_ID,
+        read::NAMES,
+        read::HEAD,
+        read::HEADS,
+        read::SEQUENCE_BEFORE,
+        search::TYPES_OF_PREFIXES,
+        search::CAUSED_BY,
+        setup::SERVER,
+        setup::SCHEMA_EXISTS,
+        setup::LOG,
+        setup::CREATE_LOG,
+        setup::CREATE_PARTITIONS,
+        setup::SETTINGS,
+        tenants::BY_NAMES,
+        tenants::LIST,
+        tenants::PLACE,
+        tenants::PROBE,
+    ];
+    for sql in fixed.into_iter().map(str::to_owned).chain(searches()) {
+        lease.prepare(&sql).await.unwrap_or_else(|error| panic!("{sql}\n{}", address::describe(&error)));
+    }
+}
+
+#[tokio::test]
+async fn every_read_of_the_log_goes_by_an_index() {
+    let database = Postgres::shared().database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let lease = store.connections.writer().await.expect("a connection");
+    let wanted = [
+        (append::EXISTING.to_owned(), vec!["events_by_id"]),
+        (read::TAIL.to_owned(), vec!["events_pkey"]),
+        (read::FEED.to_owned(), vec!["events_by_sequence"]),
+        (read::SEQUENCE_BEFORE.to_owned(), vec!["events_by_sequence"]),
+        (search::CAUSED_BY.to_owned(), vec!["events_by_causation", "events_by_sequence"]),
+        (search::TYPES_OF_PREFIXES.to_owned(), vec!["events_by_type", "events_by_type"]),
+        (read::BY_ID.to_owned(), vec!["events_by_id"]),
+        (
+            search::search_sql(&[Driver::Sequence], Direction::Backward),
+            vec!["events_by_sequence", "events_by_sequence"],
+        ),
+        (search::search_sql(&[Driver::Entity], Direction::Forward), vec!["events_by_entity", "events_by_sequence"]),
+        (
+            search::search_sql(&[Driver::Correlation, Driver::Id], Direction::Forward),
+            vec!["events_by_correlation", "events_by_id", "events_by_sequence"],
+        ),
+        (
+            search::search_sql(&[Driver::Causation], Direction::Backward),
+            vec!["events_by_causation", "events_by_sequence"],
+        ),
+        (search::search_sql(&[Driver::Type], Direction::Backward), vec!["events_by_type", "events_by_sequence"]),
+    ];
+    for (at, (sql, indexes)) in wanted.into_iter().enumerate() {
+        let statement = lease.prepare(&sql).await.expect("a statement");
+        let nulls = vec!["NULL"; statement.params().len()].join(", ");
+        lease.batch_execute(&format!("PREPARE p{at} AS {sql}")).await.expect("a statement");
+        let plan = lease.simple_query(&format!("EXPLAIN EXECUTE p{at} ({nulls})")).await.expect("a plan");
+        let plan: Vec<&str> = plan
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        let plan = plan.join("\n");
+        let scans: Vec<&str> = plan
+            .lines()
+            .filter_map(|line| line.split_once(" on events"))
+            .map(|(scan, _)| scan.rsplit(' ').next().unwrap_or_default())
+            .collect();
+        assert_eq!(scans, indexes, "{sql}\n{plan}");
+    }
+}
+
+fn nothing() -> Decide {
+    Box::new(|_| AppendPlan::default())
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_available_and_comes_back() {
+    let server = Postgres::start();
+    let database = server.database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let log = store.log();
+    store.append(PartitionId(0), AppendKeys::default(), nothing()).await.expect("an append");
+    server.kill9();
+    for _ in 0..8 {
+        let failed = store.append(PartitionId(0), AppendKeys::default(), nothing()).await;
+        assert!(matches!(failed, Err(Error::Unavailable { ambiguous: false, .. })), "{failed:?}");
+        assert!(matches!(store.head(PartitionId(0)).await, Err(Error::Unavailable { .. })));
+        assert!(matches!(store.probe_write().await, Err(Error::Unavailable { .. })));
+    }
+    let refused = PostgresStore::connect(&database.url(), options()).await.err();
+    assert!(matches!(refused, Some(Error::Unavailable { ambiguous: false, .. })), "{refused:?}");
+    server.restart();
+    store.probe_write().await.expect("a write");
+    store.append(PartitionId(0), AppendKeys::default(), nothing()).await.expect("an append");
+    assert_eq!(PostgresStore::connect(&database.url(), options()).await.expect("a store").log(), log);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_lost_while_deciding_is_certainly_nothing() {
+    let database = Postgres::shared().database().await;
+    let store = Arc::new(PostgresStore::connect(&database.url(), options()).await.expect("a store"));
+    let admin = database.connect().await;
+    let (inside, entered) = tokio::sync::oneshot::channel();
+    let (gate, opened) = std::sync::mpsc::sync_channel::<()>(1);
+    let decide: Decide = Box::new(move |_| {
+        let _ = inside.send(());
+        let _ = opened.recv();
+        AppendPlan::default()
+    });
+    let shared = Arc::clone(&store);
+    let append = tokio::spawn(async move { shared.append(PartitionId(0), AppendKeys::default(), decide).await });
+    entered.await.expect("the decision began");
+    let ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND application_name = 'tidings' AND state <> 'idle'";
+    assert_eq!(admin.query(ended, &[]).await.expect("a word with the server").len(), 1);
+    gate.send(()).expect("the decision waits");
+    let failed = append.await.expect("a task");
+    assert!(matches!(failed, Err(Error::Unavailable { ambiguous: false, .. })), "{failed:?}");
+    store.append(PartitionId(0), AppendKeys::default(), nothing()).await.expect("another connection");
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_refused_with_the_reason() {
+    let database = Postgres::shared().database().await;
+    let admin = database.connect().await;
+    let name = database.name();
+    admin
+        .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        .await
+        .expect("a setting");
+    let refused = PostgresStore::connect(&database.url(), options()).await.err().expect("a refusal");
+    assert!(matches!(&refused, Error::Unusable(reason) if reason.contains("read_only")), "{refused}");
+}
+
+#[tokio::test]
+async fn a_database_in_another_encoding_is_refused_with_the_reason() {
+    let server = Postgres::shared();
+    let database = server.database().await;
+    let admin = database.connect().await;
+    let name = format!("{}_latin", database.name());
+    let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    admin.batch_execute(&create).await.expect("a database");
+    let url = database.url().replace(database.name(), &name);
+    let refused = PostgresStore::connect(&url, options()).await.err().expect("a refusal");
+    assert!(matches!(&refused, Error::Unusable(reason) if reason.contains("LATIN1")), "{refused}");
+    admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("gone");
+}
+
+#[tokio::test]
+async fn weak_settings_are_named_and_warned_of() {
+    let settings = ["fsync", "full_page_writes", "synchronous_commit"].map(|name| (name.to_owned(), "off".to_owned()));
+    let server = Postgres::start_with(ServerOptions { settings: settings.to_vec(), ..ServerOptions::default() });
+    let database = server.database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let durability = store.durability().await.expect("an answer");
+    assert_eq!(durability.settings, settings);
+    assert_eq!(durability.warnings.len(), 3);
+}
+
+#[tokio::test]
+async fn a_flood_of_reads_leaves_connections_for_writes() {
+    let database = Postgres::shared().database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(store.connections.reader().await.expect("a reader"));
+    }
+    store.probe_write().await.expect("a write finds a connection");
+    drop(held);
+    store.head(PartitionId(0)).await.expect("a reader again");
+}
