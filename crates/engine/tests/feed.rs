@@ -1,4 +1,5 @@
 //! What readers of a feed are promised.
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy does not see that macros make these")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What search, trace, keys and health promise.
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy does not see that macros make these")]
 
 mod support;
 

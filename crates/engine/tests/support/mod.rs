@@ -1,5 +1,11 @@
 //! What the engine's tests share: a log of their own on either database, events, and a store that fails on demand.
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of this"
+)]
 
 mod faulty;
 mod nothing;

@@ -29,7 +29,7 @@ impl OutboxSource for Nothing {
     }
 
     async fn hint(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn refused(&self, _after: i64, _limit: usize) -> Result<Vec<Refused>> {
