@@ -242,7 +242,7 @@ impl OutboxSource for SqliteSource {
     }
 
     async fn hint(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn refused(&self, after: i64, limit: usize) -> Result<Vec<Refused>> {

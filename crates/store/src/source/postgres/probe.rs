@@ -17,9 +17,10 @@ const CLOSED_SCHEMAS: &[&str] = &["tidings", "pg_catalog", "information_schema",
 /// is not missing.
 const DESCRIBE: &str = "\
 select n.nspname::text, c.relkind::text, row_security_active(c.oid), has_any_column_privilege(c.oid, 'select'), \
-a.attname::text, format_type(a.atttypid, -1) \
+a.attname::text, format_type(a.atttypid, -1), t.typcategory = 'N' \
 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
 left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attname = any ($2) \
+left join pg_type t on t.oid = a.atttypid \
 where c.oid = to_regclass($1)";
 
 /// Whether there is such a row.
@@ -40,14 +41,16 @@ pub(super) async fn ask(client: &Client, probe: &RowProbe) -> Result<ProbeAnswer
     let mut values = Vec::new();
     let mut conditions = Vec::new();
     for (column, value) in &probe.key {
-        let (Some(kind), Some(value)) = (types.get(column), as_text(value)) else {
+        let (Some((kind, _)), Some(value)) = (types.get(column), as_text(value)) else {
             return cannot(format!("there is no column {column}, or its value is neither string, number nor boolean"));
         };
         values.push(value);
         conditions.push(condition(column, "=", values.len(), kind));
     }
     if let Some((column, least)) = &probe.revision {
-        let Some(kind) = types.get(column) else { return cannot(format!("there is no column {column}")) };
+        let Some((kind, true)) = types.get(column).map(|(kind, is_number)| (kind, *is_number)) else {
+            return cannot(format!("there is no column {column}, or it holds no numbers"));
+        };
         values.push(least.to_string());
         conditions.push(condition(column, ">=", values.len(), kind));
     }
@@ -62,12 +65,11 @@ pub(super) async fn ask(client: &Client, probe: &RowProbe) -> Result<ProbeAnswer
     }
 }
 
+/// Each column's type, and whether it holds numbers.
+type Types = HashMap<String, (String, bool)>;
+
 /// The types of the probe's columns, or why the probe cannot be answered.
-async fn describe(
-    client: &Client,
-    table: &str,
-    probe: &RowProbe,
-) -> Result<Result<HashMap<String, String>, String>, SourceError> {
+async fn describe(client: &Client, table: &str, probe: &RowProbe) -> Result<Result<Types, String>, SourceError> {
     let columns: Vec<&str> = probe
         .key
         .keys()
@@ -97,7 +99,7 @@ async fn describe(
     let mut types = HashMap::new();
     for row in &rows {
         if let (Some(column), Some(kind)) = (get::<Option<String>>(row, 4)?, get::<Option<String>>(row, 5)?) {
-            types.insert(column, kind);
+            types.insert(column, (kind, get(row, 6)?));
         }
     }
     Ok(Ok(types))
