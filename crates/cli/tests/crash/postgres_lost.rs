@@ -24,8 +24,7 @@ async fn a_lost_postgres_answers_503_and_the_server_recovers_by_itself() {
     postgres.stop();
     let answer = server.api.emit(&[numbered(2)]).await.unwrap();
     answer.assert_unavailable();
-    let ready = server.api.get("/readyz").await.unwrap();
-    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE, "{}", ready.text());
+    server.not_ready().await;
     let alive = server.api.get("/healthz").await.unwrap();
     assert_eq!(alive.status, StatusCode::OK, "a server without its database is alive: {}", alive.text());
 

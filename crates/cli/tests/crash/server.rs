@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use tidings_testkit::Process;
 
 use crate::api::{Api, KEY};
@@ -72,6 +73,19 @@ impl Server {
             let process = self.process.as_mut().expect("the server was started");
             let ended = process.try_wait().is_some();
             assert!(!ended && Instant::now() < deadline, "the server is not up:\n{}", process.output().last(40));
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the server says of itself that it is not ready. It looks about once a second.
+    pub(crate) async fn not_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.api.get("/readyz").await.unwrap();
+            match answer.status {
+                StatusCode::SERVICE_UNAVAILABLE => return,
+                status => assert!(status == StatusCode::OK && Instant::now() < deadline, "{status}: {}", answer.text()),
+            }
             tokio::time::sleep(POLL).await;
         }
     }
