@@ -154,6 +154,28 @@ in_both_shops! {
         engine.shutdown().await;
     }
 
+    async fn a_row_that_breaks_its_append_is_set_aside_alone(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let store = FaultyStore::over(shop.log.store().await);
+        *store.allergic_to.lock() = Some(EventId::parse("key_3").unwrap());
+        writer.begin().await;
+        for number in 0..6 {
+            writer.emit(number).await;
+        }
+        writer.commit().await;
+        let engine = shop.engine_over(store.clone(), &source, quick()).await;
+        let mut reader = reader(&engine, "acme", FeedStart::Start).await;
+        assert_eq!(numbers(&mut reader, 5).await, [0, 1, 2, 4, 5]);
+        source.until(|status| status.pending == 0 && status.refused == 1).await;
+        let refused = engine.refused(PLATFORM, 0, 10).await.unwrap();
+        let problem: Problem = serde_json::from_str(&refused[0].error).unwrap();
+        assert_eq!((refused[0].row.source_key.as_str(), problem.code), ("key_3", ErrorCode::Internal));
+        *store.allergic_to.lock() = None;
+        assert!(engine.retry_refused(PLATFORM, refused[0].row.id, None).await.unwrap());
+        assert_eq!(numbers(&mut reader, 1).await, [3]);
+        engine.shutdown().await;
+    }
+
     async fn a_poke_wakes_the_pump(shop: Shop) {
         let (source, writer) = (shop.source(), shop.writer().await);
         let engine = shop.engine_over(shop.log.store().await, &source, drowsy()).await;

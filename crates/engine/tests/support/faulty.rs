@@ -39,6 +39,8 @@ pub struct FaultyStore {
     pub floor: AtomicU64,
     /// So many of the newest events seem never to have been written, in every partition and tenant.
     pub lost: AtomicU64,
+    /// Every append of an event with this id breaks.
+    pub allergic_to: Mutex<Option<EventId>>,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -57,6 +59,7 @@ impl FaultyStore {
             searches: AtomicUsize::new(0),
             floor: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            allergic_to: Mutex::new(None),
         })
     }
 
@@ -134,6 +137,11 @@ impl Store for FaultyStore {
         self.arrived.notify_waiters();
         drop(self.gate.acquire().await.expect("the gate is never closed"));
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if let Some(allergen) = &*self.allergic_to.lock()
+            && keys.ids.iter().any(|(_, id)| id == allergen)
+        {
+            return Err(Error::Broken("as the test asked".to_owned()));
+        }
         let failure = self.failures.lock().pop_front();
         match failure {
             None => self.inner.append(partition, keys, decide).await,
