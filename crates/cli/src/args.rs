@@ -27,7 +27,7 @@ Exit codes:
 
 /// The event backbone of a product: facts committed with your data, in order, without gaps.
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version, about, after_help = AFTER, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "tidings", version, after_help = AFTER, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Watch a small shop commit orders and Tidings deliver their events
     Demo(demo::DemoArgs),
     /// Write events into the log
-    Emit(emit::EmitArgs),
+    Emit(Box<emit::EmitArgs>),
     /// Follow a tenant's feed live
     Tail(tail::TailArgs),
     /// Find events

@@ -181,8 +181,12 @@ async fn search(voice: Voice, api: &Api, args: &SearchArgs) -> Result<(), Failur
         found += page.data.len();
         match page.cursor {
             Some(next) => cursor = format!("&cursor={}", segment(&next)),
-            None if found == 0 && !voice.json => return Ok(note(voice.paint(Style::Faint, "no events"))),
-            None => return Ok(()),
+            None => {
+                if found == 0 && !voice.json {
+                    note(voice.paint(Style::Faint, "no events"));
+                }
+                return Ok(());
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn run(context: &Context, command: &KeysCommand) -> Result<(), Failur
         KeysCommand::List { paging, client } => {
             let api = context.api(client)?;
             let (entries, cursor) = run_until_interrupted(list::read(&api, "/v1/keys", paging))?;
-            if voice.json { say_json(voice, &as_json(entries, cursor)) } else { show(&entries) }
+            if voice.json { say_json(voice, &as_json(&entries, cursor.as_deref())) } else { show(&entries) }
         }
         KeysCommand::Revoke { id, client } => {
             let api = context.api(client)?;

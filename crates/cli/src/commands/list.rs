@@ -46,7 +46,7 @@ pub(crate) async fn read(api: &Api, path: &str, paging: &Paging) -> Result<(Vec<
 }
 
 /// A list as the API gives it.
-pub(crate) fn as_json(entries: Vec<Value>, cursor: Option<String>) -> Value {
+pub(crate) fn as_json(entries: &[Value], cursor: Option<&str>) -> Value {
     json!({"data": entries, "cursor": cursor})
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
-        Command::Emit(args) => emit::run(&context, args),
+        Command::Emit(args) => emit::run(&context, *args),
         Command::Tail(args) => tail::run(&context, args),
         Command::Events(command) => events::run(&context, &command),
         Command::Tenants(command) => tenants::run(&context, &command),

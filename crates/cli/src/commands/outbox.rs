@@ -85,7 +85,7 @@ pub(crate) fn run(context: &Context, command: &OutboxCommand) -> Result<(), Fail
             let query = source.as_deref().map(|source| format!("?source={}", segment(source))).unwrap_or_default();
             let path = format!("/v1/outbox/refused{query}");
             let (entries, cursor) = run_until_interrupted(list::read(&api, &path, paging))?;
-            if voice.json { say_json(voice, &as_json(entries, cursor)) } else { refused(voice, &entries) }
+            if voice.json { say_json(voice, &as_json(&entries, cursor.as_deref())) } else { refused(voice, &entries) }
         }
         OutboxCommand::Retry { source, id, event, client } => {
             let body = event.as_deref().map(|event| text_argument("--event", event)).transpose()?;

@@ -27,9 +27,9 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The first start makes the data directory, its keys (admin.key, master.key) and the databases. SIGTERM or Ctrl-C
-ends it in good order: no new requests, those in progress are finished, streams are given their last cursor. A
-second signal ends it at once. After a crash or kill -9 it just starts again.
+The first start makes the data directory, its keys (admin.key, master.key) and the databases. SIGTERM or Ctrl-C \
+ends it in good order: no new requests, those in progress are finished, streams are given their last cursor. \
+A second signal ends it at once. After a crash or kill -9 it just starts again.
 
 Examples:
   tidings serve
@@ -92,12 +92,13 @@ async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, end_wit
         // Told to stop before it began: nothing to finish.
         () = stop.first() => return Ok(()),
     };
-    Banner::new(layers, data.path(), &url, keys.admin_in_file, &engine).await.show(human);
+    let banner = Banner::new(layers, data.path(), &url, keys.admin_in_file, &engine).await;
     let options = ServerOptions { admin_keys: vec![keys.admin_hash], cursor_key: CursorKey::derive(&keys.master) };
     let draining = CancellationToken::new();
     let patience = Duration::from_secs(layers.number("shutdown_s"));
     // The kernel takes connections from here on, so whoever reads the URL can use it.
     data.announce(&url)?;
+    banner.show(human);
     let work = async {
         let token = draining.clone();
         let served = tidings_server::serve(listener, engine.clone(), options, token.cancelled_owned()).await;

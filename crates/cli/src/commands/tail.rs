@@ -15,8 +15,8 @@ use crate::term::{Style, Voice, note};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads on after a lost connection, a restart of the server included, from the last event it has printed.
-With --cursor-file it also reads on after its own end; an event may then be printed twice, never left out.
+Reads on after a lost connection, a restart of the server included, from the last event it has printed. With \
+--cursor-file it also reads on after its own end; an event may then be printed twice, never left out.
 
 Examples:
   tidings tail acme

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, command: &TenantsCommand) -> Result<(), Fai
             let api = context.api(client)?;
             let (entries, cursor) = run_until_interrupted(list::read(&api, "/v1/tenants", paging))?;
             if voice.json {
-                return say_json(voice, &as_json(entries, cursor));
+                return say_json(voice, &as_json(&entries, cursor.as_deref()));
             }
             let mut rows = table(&["tenant", "events", "erased up to", "since"]);
             for entry in &entries {

@@ -116,7 +116,7 @@ settings! {
         "Private address ranges that requests to outside (http probes of intents) may reach nevertheless, with commas between.";
     "allow_http", "TIDINGS_ALLOW_HTTP", Some("allow-http"), Server, Kind::Switch, "false", "",
         "Whether requests to outside may use plain http.";
-    "log", "TIDINGS_LOG", Some("log"), Server, Kind::Text, "info", "",
+    "log", "TIDINGS_LOG", Some("log"), Server, Kind::Text, "info,refinery_core=warn", "",
         "What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by target like `info,tidings_engine=debug`.";
     "log_format", "TIDINGS_LOG_FORMAT", Some("log-format"), Server, Kind::OneOf(&["auto", "human", "json"]), "auto", "",
         "How it is logged, on standard error. `auto`: for people on a terminal, JSON elsewhere.";
@@ -137,6 +137,8 @@ settings! {
         "Bytes of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
     "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "67108864", "bytes",
         "Memory for the newest events, from which live readers are served; who is further behind reads from the database.";
+    "pump.poll_max_ms", "TIDINGS_PUMP_POLL_MAX_MS", Some("pump-poll-max-ms"), Tuning, Kind::Integer(2, 10_000), "50", "milliseconds",
+        "The longest time between two looks at an outbox in which nothing happens; while something does, every 2 ms. What is committed after a pause waits for the next look, unless the producer's database notifies.";
     "pump.sweep_ms", "TIDINGS_PUMP_SWEEP_MS", Some("pump-sweep-ms"), Tuning, Kind::Integer(100, 60_000), "1000", "milliseconds",
         "How often an outbox is read from its first row on, for rows whose transaction committed late.";
     "intents.stale_after_s", "TIDINGS_INTENTS_STALE_AFTER_S", Some("intents-stale-after-s"), Tuning, Kind::Integer(1, 604_800), "300", "seconds",

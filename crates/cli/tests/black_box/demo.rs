@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 
 use serde_json::Value;
+use tidings_testkit::Process;
 
-use crate::support::{run, tidings};
+use crate::support::{PATIENCE, run, tidings};
 
 fn demo(seconds: &str, args: &[&str]) -> std::process::Command {
     let mut command = tidings(&[&["demo"][..], args].concat());
@@ -44,4 +45,24 @@ async fn a_directory_that_is_not_empty_is_left_alone() {
     let ran = run(demo("1", &["--data-dir", dir.path().to_str().unwrap()]), "").await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(dir.path().join("mine").exists());
+}
+
+#[tokio::test]
+async fn an_interrupted_demo_takes_its_processes_and_files_with_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = demo("600", &[]);
+    command.env("TMPDIR", temporary.path());
+    let mut demo = Process::spawn(command);
+    demo.line(PATIENCE, |line| line.contains("on the feed")).await;
+    demo.terminate();
+    assert_eq!(demo.wait(PATIENCE).await.code(), Some(130));
+    assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn an_empty_demo_seconds_counts_as_none_and_a_wrong_one_is_named() {
+    let ran = run(demo("soon", &[]), "").await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("DEMO_SECONDS: 'soon' is not a whole number"), "{}", ran.stderr);
+    run(demo("", &["--seconds", "1", "--json"]), "").await.ok();
 }

@@ -103,3 +103,24 @@ async fn an_unreachable_database_is_named_without_its_password() {
     assert!(ran.stderr.contains("postgres://u:****@127.0.0.1"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("geheim"));
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut server = Server::start().await;
+    // A request whose body never comes holds the orderly end up.
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut stuck = std::net::TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n",
+        server.key()
+    );
+    std::io::Write::write_all(&mut stuck, head.as_bytes()).unwrap();
+    // The server asks for the body: it is in the middle of the request.
+    std::io::Read::read_exact(&mut stuck, &mut [0; 12]).unwrap();
+    server.process.terminate();
+    server.process.line(PATIENCE, |line| line.contains("shutting down")).await;
+    server.process.terminate();
+    assert_eq!(server.process.wait(PATIENCE).await.code(), Some(130));
+    let again = Server::on(server.data(), &[], &[]).await;
+    again.run(&ONE).await.ok();
+}

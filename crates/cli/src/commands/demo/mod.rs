@@ -14,6 +14,7 @@ use self::children::{Server, Shop};
 use self::live::Live;
 use self::tally::Verdict;
 use self::view::View;
+use crate::config::check::integer;
 use crate::context::{self, Context, interrupted};
 use crate::failure::{Exit, Failure};
 use crate::http::Api;
@@ -26,17 +27,20 @@ const SECONDS_DEFAULT: u64 = 15;
 /// How long the feed has, after the last commit, to give everything. It needs milliseconds.
 const SETTLE: Duration = Duration::from_secs(20);
 
+/// How often the removal of the demo's files is tried.
+const REMOVALS_MAX: usize = 100;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs nothing and leaves nothing behind. With --seconds (or DEMO_SECONDS) it ends by itself, with 1 if any figure
-is off; without, it stays up so that you can look around.
+Needs nothing and leaves nothing behind. With --seconds (or DEMO_SECONDS) it ends by itself, with 1 if any \
+figure is off; without, it stays up so that you can look around.
 
 Examples:
   tidings demo
   DEMO_SECONDS=5 tidings demo")]
 pub(crate) struct DemoArgs {
-    /// Let the shop sell for so long, then end
-    #[arg(long, value_name = "SECONDS", env = "DEMO_SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Let the shop sell for so long, then end [DEMO_SECONDS]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
     /// Transactions of the shop in a second
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -59,20 +63,33 @@ pub(crate) fn run(around: &Context, args: &DemoArgs) -> Result<(), Failure> {
     if let Some(Part::Shop(args)) = &args.part {
         return context::run(shop::run(args));
     }
+    let asked = seconds(args)?;
     let place = Place::make(args.data_dir.as_deref())?;
     context::run(async {
-        let seconds = Duration::from_secs(args.seconds.unwrap_or(SECONDS_DEFAULT));
+        let seconds = Duration::from_secs(asked.unwrap_or(SECONDS_DEFAULT));
         let shown = show(around.voice, &place, seconds, args.rate);
         let (server, verdict) = tokio::select! {
             shown = Box::pin(shown) => shown?,
             () = interrupted() => return Err(Failure::silent(Exit::Interrupted)),
         };
-        if args.seconds.is_none() && verdict.is_good() {
+        if asked.is_none() && verdict.is_good() {
             stay(around.voice, &place, &server).await?;
         }
         server.end().await?;
         if verdict.is_good() { Ok(()) } else { Err(Failure::failed("a figure is off")) }
     })
+}
+
+/// How long the shop shall sell: the flag, else the environment, where an empty value counts as none.
+fn seconds(args: &DemoArgs) -> Result<Option<u64>, Failure> {
+    let from_env = std::env::var("DEMO_SECONDS").ok().filter(|text| !text.is_empty());
+    match (args.seconds, from_env) {
+        (None, Some(text)) => match integer(1, 3_600, &text) {
+            Ok(seconds) => Ok(Some(seconds)),
+            Err(reason) => Err(Failure::usage(format!("DEMO_SECONDS: {reason}"))),
+        },
+        (given, _) => Ok(given),
+    }
 }
 
 /// Runs the shop for its time and counts. The server is left running.
@@ -159,9 +176,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.temporary {
-            // What cannot be removed is for the system's own cleaning of its temporary directory.
-            let _ = std::fs::remove_dir_all(&self.path);
+        // A server that was killed a moment ago may still have made a file while the others were removed. What
+        // cannot be removed at all is for the system's own cleaning of its temporary directory.
+        for _ in 0..REMOVALS_MAX {
+            if !self.temporary || std::fs::remove_dir_all(&self.path).is_ok() {
+                return;
+            }
         }
     }
 }

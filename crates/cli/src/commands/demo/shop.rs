@@ -56,7 +56,7 @@ pub(super) struct Report {
 
 /// Sells until standard input ends.
 pub(super) async fn run(args: &ShopArgs) -> Result<(), Failure> {
-    let mut shop = Shop::open(&args.database).map_err(broken)?;
+    let mut shop = Shop::open(&args.database).map_err(|error| broken(&error))?;
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / args.rate.max(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut input = tokio::io::stdin();
@@ -64,7 +64,7 @@ pub(super) async fn run(args: &ShopArgs) -> Result<(), Failure> {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                let report = shop.transact().map_err(broken)?;
+                let report = shop.transact().map_err(|error| broken(&error))?;
                 let line = serde_json::to_string(&report).map_err(|error| Failure::failed(error.to_string()))?;
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "{line}")?;
@@ -83,10 +83,10 @@ pub(super) fn committed_ids(database: &Path) -> Result<Vec<String>, Failure> {
         let ids = statement.query_map([], |row| row.get(0))?;
         ids.collect::<Result<Vec<String>, rusqlite::Error>>()
     };
-    read().map_err(|error| broken(error.into()))
+    read().map_err(|error| broken(&error.into()))
 }
 
-fn broken(error: anyhow::Error) -> Failure {
+fn broken(error: &anyhow::Error) -> Failure {
     Failure::failed(format!("the shop: {error:#}"))
 }
 
@@ -115,14 +115,14 @@ impl Shop {
 
     /// One transaction: an order changes, and its event goes with it. Or neither.
     fn transact(&mut self) -> anyhow::Result<Report> {
-        let fails = rand::random::<u32>() % ROLLED_BACK_IN == 0;
+        let fails = one_in(ROLLED_BACK_IN);
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let open = tx
             .query_row("select count(*) from orders where status in ('new', 'paid')", [], |row| row.get::<_, i64>(0))?;
         let mut order = if open < OPEN_ORDERS { create(&tx)? } else { pick(&tx)? };
         let mut events = Vec::new();
         // A customer in a hurry orders and pays at once: two events of one transaction.
-        let happenings = if order.status.is_empty() && rand::random::<u32>() % 5 == 0 { 2 } else { 1 };
+        let happenings = if order.status.is_empty() && one_in(5) { 2 } else { 1 };
         for _ in 0..happenings {
             let event = advance(&tx, &mut order, &mut self.mint)?;
             tidings_outbox::rusqlite::append(&tx, &event)?;
@@ -137,6 +137,11 @@ impl Shop {
         let at_us = jiff::Timestamp::now().as_microsecond();
         Ok(Report { committed: !fails, at_us, tenant: order.tenant, order: order.id, events })
     }
+}
+
+/// Chance.
+fn one_in(count: u32) -> bool {
+    rand::random::<u32>().is_multiple_of(count)
 }
 
 /// A new order; its status says that nothing has happened to it yet.
@@ -169,7 +174,7 @@ fn pick(tx: &Transaction<'_>) -> anyhow::Result<Order> {
 
 /// Changes the order's row and gives the event that says so.
 fn advance(tx: &Transaction<'_>, order: &mut Order, mint: &mut SystemMint) -> anyhow::Result<Event> {
-    let cancelled = rand::random::<u32>() % 5 == 0;
+    let cancelled = one_in(5);
     let (status, event_type) = match order.status.as_str() {
         "" => ("new", "shop.order.created"),
         "new" if cancelled => ("cancelled", "shop.order.cancelled"),

@@ -165,7 +165,7 @@ impl Verdict {
     pub(super) fn render(&self, voice: Voice) -> String {
         let line = |name: &str, figure: String, good: bool, remark: &str| {
             let mark = if good { voice.paint(Style::Good, "✓") } else { voice.paint(Style::Bad, "✗") };
-            let figure = voice.paint(if good { Style::Strong } else { Style::Bad }, format!("{figure:>10}"));
+            let figure = voice.paint(if good { Style::Strong } else { Style::Bad }, format!("{figure:>18}"));
             format!("  {mark} {name:<14}{figure}  {}", voice.paint(Style::Faint, remark))
         };
         let latency = format!("{} / {}", milliseconds(self.p50_us), milliseconds(self.p99_us));

@@ -28,13 +28,13 @@ use crate::term::{Style, Voice, note, say, say_json};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Many events come as NDJSON, one event a line, from FILE or (with -) from standard input. Events of one tenant
-are written in the order of their lines. An event without an id gets one that follows from the input up to and
-including its line, so that the same command can be run again after a failure: what is there already is not
+Many events come as NDJSON, one event a line, from FILE or (with -) from standard input. Events of one tenant \
+are written in the order of their lines. An event without an id gets one that follows from the input up to and \
+including its line, so that the same command can be run again after a failure: what is there already is not \
 written twice. Two inputs that begin alike therefore are one to Tidings; --id-seed tells them apart.
 
 Examples:
-  tidings emit --tenant acme --type sales.lead.created --source service/sales --entity lead/42 --data '{\"name\":\"Ada\"}'
+  tidings emit -t acme -T sales.lead.created -s service/sales -e lead/42 -d '{\"name\":\"Ada\"}'
   tidings emit events.ndjson
   zcat events.ndjson.gz | tidings emit - --keep-going")]
 pub(crate) struct EmitArgs {
@@ -59,7 +59,7 @@ struct Many {
     #[arg(long)]
     random_ids: bool,
     /// Makes the ids of this input differ from those of one that begins alike
-    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "random_ids")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, conflicts_with = "random_ids")]
     id_seed: String,
     /// Events in one request at most
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]

@@ -71,6 +71,7 @@ fn engine_options(layers: &Layers) -> Result<Options, Failure> {
     options.append.queue_events = size("append.queue_events");
     options.append.queue_bytes = size("append.queue_bytes");
     options.tail.ring_bytes = size("tail.ring_bytes");
+    options.pump.poll.idle = Duration::from_millis(layers.number("pump.poll_max_ms"));
     options.pump.sweep = Duration::from_millis(layers.number("pump.sweep_ms"));
     options.reconcile.default_stale_s = u32::try_from(layers.number("intents.stale_after_s")).unwrap_or(u32::MAX);
     options.egress.allow_cidrs = ranges(&layers.get("allow_cidrs").text).map_err(Failure::usage)?;
