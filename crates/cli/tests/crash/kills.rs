@@ -38,6 +38,7 @@ async fn killed_again_and_again(name: &str, log: Option<&Database>) {
     let database = Postgres::shared().database().await;
     install_outbox(&shop_url);
     install_outbox(&database.url());
+    database.connect().await.batch_execute("create table orders (id text primary key)").await.unwrap();
 
     let sources = [("shop", shop_url.as_str()), ("billing", &database.url())];
     let log_url = log.map(Database::url);
@@ -51,10 +52,11 @@ async fn killed_again_and_again(name: &str, log: Option<&Database>) {
         let shop = shop.clone();
         move || into_sqlite(&shop, &stopped)
     });
-    let postgres = tokio::spawn({
+    let commit = |late| {
         let (database, stop) = (Arc::clone(&database), Arc::clone(&stop));
-        async move { into_postgres(&database, &stop).await }
-    });
+        tokio::spawn(async move { into_postgres(&database, &stop, late).await })
+    };
+    let (postgres, late) = (commit(false), commit(true));
     let http = tokio::spawn(over_http(server.api.clone(), Arc::clone(&stop)));
 
     for kill in 0..kills() {
@@ -69,7 +71,7 @@ async fn killed_again_and_again(name: &str, log: Option<&Database>) {
     server.ready().await;
     stop.store(true, Ordering::Relaxed);
     stop_sqlite.send(()).unwrap();
-    let ledgers = [sqlite.await.unwrap(), postgres.await.unwrap(), http.await.unwrap()];
+    let ledgers = [sqlite.await.unwrap(), postgres.await.unwrap(), late.await.unwrap(), http.await.unwrap()];
 
     drained(&shop, &database).await;
     let feeds = server.api.feeds(&TENANTS).await;

@@ -56,3 +56,27 @@ pub(crate) fn reconcile(ledgers: &[Ledger], feeds: &BTreeMap<&'static str, Vec<S
         assert_eq!(known, feed.len(), "{tenant} has events that nobody committed");
     }
 }
+
+#[test]
+fn the_reckoning_finds_what_it_is_there_to_find() {
+    let ledger = || Ledger {
+        committed: vec![("acme", "a".into()), ("acme", "b".into())],
+        rolled_back: HashSet::from(["z".to_owned()]),
+        ..Ledger::new("shop")
+    };
+    let judge = |feed: &[(u64, &str)]| {
+        let feed = feed.iter().map(|(sequence, id)| Seen { sequence: *sequence, id: (*id).to_owned() }).collect();
+        std::panic::catch_unwind(|| reconcile(&[ledger()], &BTreeMap::from([("acme", feed)])))
+    };
+    assert!(judge(&[(1, "a"), (2, "b")]).is_ok());
+    for (wrong, feed) in [
+        ("lost", [(1, "a")].as_slice()),
+        ("twice", &[(1, "a"), (2, "b"), (3, "a")]),
+        ("a phantom", &[(1, "a"), (2, "b"), (3, "z")]),
+        ("of nobody", &[(1, "a"), (2, "b"), (3, "x")]),
+        ("a gap", &[(1, "a"), (3, "b")]),
+        ("out of order", &[(1, "b"), (2, "a")]),
+    ] {
+        assert!(judge(feed).is_err(), "{wrong}");
+    }
+}
