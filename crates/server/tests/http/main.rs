@@ -1,7 +1,15 @@
 //! The HTTP API from outside: a real server on a free port over a real store. Every answer that any test gets is held
 //! to the OpenAPI document.
 
+mod access;
+mod admin;
+mod bounds;
+mod contract;
 mod emit;
+mod failures;
 mod feed;
+mod intents;
+mod outbox;
+mod search;
 mod stream;
 mod support;

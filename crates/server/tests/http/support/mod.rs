@@ -22,9 +22,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub(crate) use client::{Answer, Client, Request};
-pub(crate) use document::Document;
-pub(crate) use faulty::FaultyStore;
+pub(crate) use client::{Answer, Client};
+pub(crate) use document::{Document, Operation};
+pub(crate) use faulty::{FaultyStore, SECRET};
 pub(crate) use sse::{Sse, SseEvent};
 
 /// Longer than anything here takes; a test that waits for it has failed.
@@ -39,7 +39,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
     pub(crate) platform: Arc<SqliteSource>,
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
     _database: Option<Database>,
@@ -83,7 +83,7 @@ impl Server {
         let shutdown = async move { _ = stopped.await };
         let serving = tokio::spawn(serve(listener, engine.clone(), options, shutdown));
         let (stop, serving) = (Some(stop), Some(serving));
-        Self { address, engine, platform, directory, stop, serving, _database: database }
+        Self { address, engine, platform, _directory: directory, stop, serving, _database: database }
     }
 
     /// A client without a key.

@@ -1,0 +1,199 @@
+//! Who may call what, and that no call ever shows another tenant's data: every operation of the OpenAPI document, by
+//! every kind of key, for its own tenant and another.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Document, Operation, Server, event, with};
+
+/// Stands in every event of the tenant `globex`, and nowhere else.
+const MARK: &str = "only-globex-may-read-this";
+
+/// The keys that knock.
+const KEYS: &[(&str, &[&str])] = &[
+    ("admin", &[]),
+    ("producer", &["acme"]),
+    ("consumer", &["acme"]),
+    ("auditor", &["acme"]),
+    ("producer", &[]),
+    ("auditor", &[]),
+];
+
+struct World {
+    server: Server,
+    /// What stands for a parameter of a path, by operation and name.
+    ids: BTreeMap<&'static str, String>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = Server::start().await;
+        let marked = json!({"mark": MARK});
+        let secret = json!({"id": "secret", "entity": {"type": "lead", "id": "lead_1"}});
+        server.emit(&with(event("globex", marked.clone()), secret.clone())).await;
+        server.emit(&with(event("acme", json!({})), secret)).await;
+        let intent =
+            |tenant: &str, id: &str, data: Value| json!({"event": with(event(tenant, data), json!({"id": id}))});
+        for tenant in ["acme", "globex"] {
+            for operation in ["confirm_intent", "discard_intent"] {
+                let data = if tenant == "globex" { marked.clone() } else { json!({}) };
+                let intent = intent(tenant, &format!("{operation}-{tenant}"), data);
+                server.admin().post("/v1/intents").json(&intent).send().await.expect(201);
+            }
+        }
+        let key = json!({"role": "consumer", "tenants": ["globex"], "description": MARK});
+        let key = server.admin().post("/v1/keys").json(&key).send().await.expect(201).json();
+        let ids = BTreeMap::from([("key", key["id"].as_str().unwrap().to_owned())]);
+        Self { server, ids }
+    }
+
+    /// Calls an operation so that, but for the key, all is well. `tenant` is whose data it is about.
+    async fn call(&self, client: &Client, operation: &Operation, tenant: &str) -> Answer {
+        let path = operation
+            .path
+            .replace("{tenant}", tenant)
+            .replace("/events/{id}", "/events/secret")
+            .replace("/keys/{id}", &format!("/keys/{}", self.ids["key"]))
+            .replace("{type}/{id}", "lead/lead_1")
+            .replace("{key}", &format!("{}-{tenant}", operation.id))
+            .replace("{source}/{id}", "platform/1");
+        assert!(!path.contains('{'), "say what stands for the parameters of {}", operation.path);
+        let request = client.request(operation.method.clone(), &path);
+        let request = match operation.id.as_str() {
+            "emit_events" => request.json(&with(event(tenant, json!({})), json!({"id": "emitted"}))),
+            "create_intent" => request
+                .json(&json!({"event": with(event(tenant, json!({})), json!({"id": format!("intended-{tenant}")}))})),
+            "create_key" => request.json(&json!({"role": "auditor", "tenants": [tenant]})),
+            _ => request,
+        };
+        request.send().await
+    }
+}
+
+/// Whether an operation without a tenant in its path is about one tenant's data all the same, by what it is sent or
+/// finds.
+fn is_about_a_tenant(operation: &Operation) -> bool {
+    if operation.path.contains("{tenant}") {
+        return true;
+    }
+    match operation.id.as_str() {
+        "emit_events" | "create_intent" | "confirm_intent" | "discard_intent" => true,
+        "list_tenants"
+        | "create_key"
+        | "list_keys"
+        | "get_key"
+        | "revoke_key"
+        | "list_refused_rows"
+        | "retry_refused_row"
+        | "discard_refused_row"
+        | "list_outbox_sources"
+        | "healthz"
+        | "readyz"
+        | "metrics"
+        | "openapi" => false,
+        other => panic!("say whether {other} is about one tenant's data"),
+    }
+}
+
+/// What an operation answers to somebody whose key does not open the tenant it is about.
+fn refusal(operation: &Operation) -> (u16, &'static str) {
+    match operation.id.as_str() {
+        // Another's intent is as good as none.
+        "confirm_intent" | "discard_intent" => (404, "intent_not_found"),
+        _ => (403, "forbidden"),
+    }
+}
+
+#[tokio::test]
+async fn every_operation_admits_the_roles_it_names_for_their_own_tenants_and_nobody_else() {
+    for (role, tenants) in KEYS {
+        // A world for each key, since some operations change what later ones find.
+        let world = World::new().await;
+        let client = world.server.role(role, tenants).await;
+        for operation in &Document::get().operations() {
+            for tenant in ["acme", "globex"] {
+                let answer = world.call(&client, operation, tenant).await;
+                let shown = format!("{role} of {tenants:?} calls {} about {tenant}: {}", operation.id, answer.text());
+                let covers = tenants.is_empty() || tenants.contains(&tenant);
+                let open = operation.roles.is_empty();
+                if !open && !operation.roles.iter().any(|allowed| allowed == role) {
+                    assert_eq!(answer.status, 403, "{shown}");
+                } else if !open && is_about_a_tenant(operation) && !covers {
+                    let (status, code) = refusal(operation);
+                    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (status, &json!(code)), "{shown}");
+                } else {
+                    assert!(!matches!(answer.status.as_u16(), 401 | 403 | 405), "{shown}");
+                    assert!(operation.id.contains("refused_row") || answer.status.is_success(), "{shown}");
+                }
+                let may_see = *role == "admin" || (*role == "auditor" && tenants.is_empty());
+                assert!(may_see || !answer.text().contains(MARK), "another tenant's data: {shown}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_valid_key_only_what_is_open_answers() {
+    let world = World::new().await;
+    let open = ["healthz", "readyz", "metrics", "openapi"];
+    let revoked = world.server.admin().post("/v1/keys").json(&json!({"role": "admin"})).send().await.expect(201).json();
+    let path = format!("/v1/keys/{}", revoked["id"].as_str().unwrap());
+    world.server.admin().delete(&path).send().await.expect(200);
+    let expired = json!({"role": "admin", "expires_at": "2020-01-01T00:00:00Z"});
+    let expired = world.server.admin().post("/v1/keys").json(&expired).send().await.expect(201).json();
+    let strangers = [
+        world.server.anyone(),
+        world.server.holder("tdk_0123456789012345678901234567890123456789012"),
+        world.server.holder(""),
+        world.server.holder(revoked["key"].as_str().unwrap()),
+        world.server.holder(expired["key"].as_str().unwrap()),
+    ];
+    for operation in &Document::get().operations() {
+        let is_open = open.contains(&operation.id.as_str());
+        assert_eq!(operation.roles.is_empty(), is_open, "{} is documented otherwise", operation.id);
+        for stranger in &strangers {
+            let answer = world.call(stranger, operation, "acme").await;
+            if is_open {
+                answer.expect(200);
+            } else {
+                assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"tidings\"");
+                answer.problem(401, "unauthenticated");
+            }
+        }
+    }
+    let basic = world.server.anyone().get("/v1/tenants").header("authorization", "Basic YTpi").send().await;
+    insta::assert_json_snapshot!(basic.problem(401, "unauthenticated"));
+}
+
+#[tokio::test]
+async fn what_is_open_to_all_names_no_tenant_and_no_secret() {
+    let world = World::new().await;
+    for path in ["/metrics", "/readyz", "/healthz"] {
+        let text = world.server.anyone().get(path).send().await.expect(200).text();
+        for name in ["acme", "globex", MARK, "secret", "outbox.db", "tidings.db"] {
+            assert!(!text.contains(name), "{path} says {name}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_does_not_exist_is_refused_like_one_that_does() {
+    let world = World::new().await;
+    let consumer = world.server.role("consumer", &["acme"]).await;
+    let existing = consumer.get("/v1/tenants/globex").send().await.expect(403);
+    let missing = consumer.get("/v1/tenants/nobody").send().await.expect(403);
+    assert_eq!(existing.body, missing.body);
+}
+
+#[tokio::test]
+async fn an_auditor_lists_only_its_own_tenants() {
+    let world = World::new().await;
+    let list = async |client: Client| {
+        let body = client.get("/v1/tenants").send().await.expect(200).json();
+        let names: Vec<_> = body["data"].as_array().unwrap().iter().map(|t| t["tenant"].clone()).collect();
+        json!(names)
+    };
+    assert_eq!(list(world.server.role("auditor", &["globex", "nobody"]).await).await, json!(["globex"]));
+    assert_eq!(list(world.server.role("auditor", &[]).await).await, json!(["acme", "globex"]));
+}
