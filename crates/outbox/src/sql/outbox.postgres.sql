@@ -92,16 +92,19 @@ begin
 end
 $ulid$;
 
+-- The content of a JSON string; null for anything else.
+create or replace function tidings.outbox_text(value json) returns text
+language sql immutable as $text$ select case when json_typeof(value) = 'string' then value #>> '{}' end $text$;
+
 -- Refuses what the log would refuse, while the producer's transaction can still be told.
-create or replace function tidings.outbox_check(member text, value json, pattern text, rule text) returns void
+create or replace function tidings.outbox_check(member text, content text, pattern text, rule text) returns boolean
 language plpgsql immutable as $check$
-declare
-  content constant text := value #>> '{}';
 begin
-  if json_typeof(value) is distinct from 'string' or char_length(content) not between 1 and 255
-     or content ~ '[\u0001-\u001f\u007f-\u009f]' or content !~ pattern then
+  if (char_length(content) between 1 and 255 and content !~ '[\u0001-\u001f\u007f-\u009f]'
+      and content ~ pattern) is not true then
     raise exception 'tidings.emit: % %', member, rule using errcode = 'invalid_parameter_value';
   end if;
+  return true;
 end
 $check$;
 
@@ -121,11 +124,12 @@ declare
   seen     text[] := '{}';
   name     text;
   value    json;
+  content  text;
   inner_name text;
-  inner_value json;
+  checked  boolean;
 begin
-  perform tidings.outbox_check('tenant', to_json(emit.tenant), '^[^$/][^/]*$', words || ', without "/" and not beginning with "$"');
-  perform tidings.outbox_check('type', to_json(emit.type),
+  checked := tidings.outbox_check('tenant', emit.tenant, '^[^$/][^/]*$', words || ', without "/" and not beginning with "$"');
+  checked := tidings.outbox_check('type', emit.type,
     '^[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*){1,4}$',
     'must be 2 to 5 dotted segments of lower snake case, like sales.lead.status_changed');
   if emit.data is null or json_typeof(emit.data) <> 'object' then
@@ -145,30 +149,31 @@ begin
       end if;
       seen := seen || name;
       continue when json_typeof(value) = 'null';
+      content := tidings.outbox_text(value);
       case
         when name = 'id' then
-          perform tidings.outbox_check('id', value, '^[!-\-/-~]+$', 'must be 1 to 255 visible ASCII characters without "."');
-          key := value #>> '{}';
+          checked := tidings.outbox_check('id', content, '^[!-\-/-~]+$', 'must be 1 to 255 visible ASCII characters without "."');
+          key := content;
           continue;
         when name = 'source' then
           source := value;
           continue;
         when name = 'timestamp' then
-          perform tidings.outbox_check('timestamp', value,
+          checked := tidings.outbox_check('timestamp', content,
             '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$', 'must be a moment like 2026-03-15T10:00:00Z');
           moment := value;
           continue;
         when name in ('version', 'project', 'actor') then
-          perform tidings.outbox_check(name, value, '', words);
+          checked := tidings.outbox_check(name, content, '', words);
         when name in ('entity', 'metadata') then
           if json_typeof(value) <> 'object' then
             raise exception 'tidings.emit: % must be an object', name using errcode = 'invalid_parameter_value';
           end if;
           if name = 'entity' then
-            perform tidings.outbox_check('entity.type', value -> 'type', '', words);
-            perform tidings.outbox_check('entity.id', value -> 'id', '', words);
+            checked := tidings.outbox_check('entity.type', tidings.outbox_text(value -> 'type'), '', words);
+            checked := tidings.outbox_check('entity.id', tidings.outbox_text(value -> 'id'), '', words);
           end if;
-          for inner_name, inner_value in select * from json_each(value) loop
+          for inner_name in select * from json_object_keys(value) loop
             if name = 'entity' and inner_name not in ('type', 'id')
                or name = 'metadata' and inner_name not in ('correlation_id', 'causation_id', 'context', 'traceparent') then
               raise exception 'tidings.emit: %.% is not a member of the envelope', name, inner_name
@@ -191,14 +196,13 @@ begin
   if source is null then
     name := coalesce(nullif(current_setting('tidings.source', true), ''), current_database());
     source := case when name like '{%' then name::json else json_build_object('type', 'service', 'id', name) end;
-  end if;
-  if json_typeof(source) <> 'object' then
+  elsif json_typeof(source) <> 'object' then
     raise exception 'tidings.emit: source must be an object like {"type":"service","id":"sales"}'
       using errcode = 'invalid_parameter_value';
   end if;
-  perform tidings.outbox_check('source.type', source -> 'type', '^(service|workflow|task|integration|external|system)$',
+  checked := tidings.outbox_check('source.type', tidings.outbox_text(source -> 'type'), '^(service|workflow|task|integration|external|system)$',
     'must be one of service, workflow, task, integration, external, system');
-  perform tidings.outbox_check('source.id', source -> 'id', '', words);
+  checked := tidings.outbox_check('source.id', tidings.outbox_text(source -> 'id'), '', words);
 
   key := coalesce(key, tidings.ulid());
   moment := coalesce(moment, to_json(to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
