@@ -72,7 +72,8 @@ pub struct PumpOptions {
     pub batch_bytes: usize,
     /// How often a source is looked at.
     pub poll: pace::Bounds,
-    /// How often a source is read from its first row on, for rows whose transaction committed late.
+    /// How often a source is read from its first row on even where its reads are slow, and even where nothing hints at
+    /// anything new. Also bounds one round over a backlog.
     pub sweep: Duration,
 }
 
