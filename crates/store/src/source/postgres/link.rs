@@ -1,6 +1,7 @@
 //! A connection that comes back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
@@ -30,7 +31,14 @@ pub(super) enum Setup {
 pub(super) struct Link {
     target: Target,
     setup: Setup,
-    open: Mutex<Option<Arc<Open>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: Option<Arc<Open>>,
+    /// When the last try to connect failed, and why.
+    failed: Option<(Instant, String)>,
 }
 
 /// A connection with the task that moves it.
@@ -65,25 +73,40 @@ impl Drop for Driver {
 
 impl Link {
     pub(super) fn new(target: Target, setup: Setup) -> Self {
-        Self { target, setup, open: Mutex::new(None) }
+        Self { target, setup, state: Mutex::default() }
     }
 
     /// The connection, a new one if the last was lost.
     pub(super) async fn client(&self) -> Result<Arc<Open>, SourceError> {
-        let mut open = self.open.lock().await;
-        if let Some(open) = open.as_ref().filter(|open| !open.is_closed()) {
+        let asked_at = Instant::now();
+        let mut state = self.state.lock().await;
+        if let Some(open) = state.open.as_ref().filter(|open| !open.is_closed()) {
             return Ok(Arc::clone(open));
         }
+        // A try that failed while this caller waited for its turn counts for it too: otherwise the last of many
+        // callers would wait for as many tries.
+        if let Some((_, reason)) = state.failed.as_ref().filter(|(failed_at, _)| *failed_at >= asked_at) {
+            return Err(SourceError::Unavailable(reason.clone()));
+        }
+        let connected = self.connect().await;
+        match &connected {
+            Ok(open) => *state = State { open: Some(Arc::clone(open)), failed: None },
+            Err(SourceError::Unavailable(reason)) => state.failed = Some((Instant::now(), reason.clone())),
+            Err(_) => {}
+        }
+        connected
+    }
+
+    async fn connect(&self) -> Result<Arc<Open>, SourceError> {
         let (client, messages) = self.target.open().await?;
-        let connected = Arc::new(Open { client, _driver: Driver::start(messages) });
+        let open = Open { client, _driver: Driver::start(messages) };
         match self.setup {
             Setup::Outbox => {
-                timed(connected.batch_execute(OUTBOX_SESSION)).await?;
-                check_version(&connected).await?;
+                timed(open.batch_execute(OUTBOX_SESSION)).await?;
+                check_version(&open).await?;
             }
-            Setup::Probe => timed(connected.batch_execute(PROBE_SESSION)).await?,
+            Setup::Probe => timed(open.batch_execute(PROBE_SESSION)).await?,
         }
-        *open = Some(Arc::clone(&connected));
-        Ok(connected)
+        Ok(Arc::new(open))
     }
 }
