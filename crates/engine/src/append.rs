@@ -4,7 +4,7 @@
 //! commit takes all of it, up to a cap. So commits grow with the load by themselves and nobody waits on purpose.
 //! Salts and hashes are made by the callers, in parallel, before anything is queued.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::options::AppendOptions;
 use crate::places::{Place, Places};
-use crate::queue::{Item, Queue, Size};
+use crate::queue::{Item, Queue, Refusal, Size};
 use crate::tail::Tail;
 use crate::{AppendError, metrics as names};
 
@@ -70,7 +70,7 @@ impl Appender {
         let place = self.places.of(&first.tenant).await?;
         let size = size(&events);
         let queue = self.queue(place.partition)?;
-        queue.reserve(size).inspect_err(|_| counter!(names::APPENDS_OVERLOADED).increment(1))?;
+        queue.reserve(size).map_err(turned_away)?;
         let events = events.into_iter().map(|event| prepare(event, place.no)).collect();
         let answer = fill(queue, vec![Request { events }], size);
         match settled(answer).await?.pop() {
@@ -141,14 +141,13 @@ impl Appender {
         let mut reserved: Vec<(&Queue, Size)> = Vec::with_capacity(parts.len());
         for (partition, part) in parts {
             let answer = self.queue(*partition).and_then(|queue| {
-                queue.reserve(part.size)?;
+                queue.reserve(part.size).map_err(turned_away)?;
                 Ok(queue)
             });
             match answer {
                 Ok(queue) => reserved.push((queue, part.size)),
                 Err(error) => {
                     reserved.into_iter().for_each(|(queue, size)| queue.release(size));
-                    counter!(names::APPENDS_OVERLOADED).increment(1);
                     return Err(error);
                 }
             }
@@ -157,18 +156,10 @@ impl Appender {
     }
 
     async fn places_of(&self, events: &[Event]) -> Result<HashMap<TenantId, Place>, AppendError> {
-        let mut places: HashMap<TenantId, Place> = HashMap::new();
-        let mut tenants = Vec::new();
-        for event in events {
-            if !places.contains_key(&event.tenant) {
-                // The place is filled in below.
-                places.insert(event.tenant.clone(), Place { no: TenantNo(0), partition: PartitionId(0) });
-                tenants.push(event.tenant.clone());
-            }
-        }
-        let found = self.places.of_all(&tenants).await?;
-        places.extend(tenants.into_iter().zip(found));
-        Ok(places)
+        let distinct: HashSet<&TenantId> = events.iter().map(|event| &event.tenant).collect();
+        let tenants: Vec<TenantId> = distinct.into_iter().cloned().collect();
+        let places = self.places.of_all(&tenants).await?;
+        Ok(tenants.into_iter().zip(places).collect())
     }
 
     fn queue(&self, partition: PartitionId) -> Result<&Queue, AppendError> {
@@ -254,6 +245,13 @@ async fn join(count: usize, answers: Vec<(Vec<Vec<usize>>, Answer)>) -> Result<V
             Err(AppendError::Conflict { indexes: conflicts })
         }
     }
+}
+
+fn turned_away(refusal: Refusal) -> AppendError {
+    if refusal == Refusal::Full {
+        counter!(names::APPENDS_OVERLOADED).increment(1);
+    }
+    refusal.into()
 }
 
 fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, AppendError> {

@@ -20,9 +20,7 @@ use crate::keys::KeyCache;
 use crate::places::Places;
 use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
-use crate::{
-    AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, pump, reconcile,
-};
+use crate::{AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, pump, reconcile};
 
 /// How long the end of a group of tasks is waited for before they are aborted.
 const END_MAX: Duration = Duration::from_secs(20);
@@ -127,7 +125,8 @@ impl Engine {
     }
 
     /// Ends the engine: takes nothing in any more, writes what was taken in, ends its readers, closes the store.
-    /// Returns when all of it has happened; calling it again waits for the same.
+    /// Returns when all of it has happened, or has taken far too long; calling it again waits for the same. An engine
+    /// that is dropped without this goes on in the background.
     pub async fn shutdown(&self) {
         let mut done = self.shared.shutdown.lock().await;
         if *done {
@@ -142,7 +141,9 @@ impl Engine {
         end("appenders", appenders).await;
         self.shared.feeds.ending.cancel();
         end("tail", tail).await;
-        self.shared.feeds.store.close().await;
+        if timeout(END_MAX, self.shared.feeds.store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
         *done = true;
     }
 }

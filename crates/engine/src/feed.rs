@@ -27,6 +27,9 @@ const INDEX_WINDOW: u64 = 100_000;
 /// More type filters than this are not put to the index.
 const INDEX_TYPES_MAX: usize = 100;
 
+/// A wait is cut to this.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Where a feed begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedStart {
@@ -125,7 +128,7 @@ impl FeedReader {
     /// The next events that match, at most `limit`; waits up to `wait` for the first. Returns early, without events
     /// but with progress, when it has looked at many events of which none matched. Dropping the future loses nothing.
     pub async fn next(&mut self, limit: ReadLimit, wait: Duration) -> Result<FeedPage, FeedError> {
-        let deadline = tokio::time::Instant::now() + wait;
+        let deadline = tokio::time::Instant::now() + wait.min(WAIT_MAX);
         loop {
             if self.feeds.ending.is_cancelled() {
                 return Ok(FeedPage { events: Vec::new(), after: self.after, up_to_date: false, ended: true });

@@ -260,9 +260,14 @@ impl Tail {
                 match self.store.tail(id, end, FILL).await {
                     Ok(rows) if rows.is_empty() => break,
                     Ok(rows) => {
-                        failures.reset();
                         counter!(names::TAIL_FILLED).increment(rows.len() as u64);
                         self.publish(id, rows);
+                        if partition.state.read().ring.end() > end {
+                            failures.reset();
+                            continue;
+                        }
+                        tracing::error!(partition = %id, after = %end, "the log has a hole");
+                        tokio::time::sleep(failures.found(0)).await;
                     }
                     Err(error) => {
                         counter!(names::TAIL_FAILED).increment(1);
