@@ -64,10 +64,11 @@ impl Address {
             (Some("verify-full"), _) => (SslMode::Require, Verify::Host),
             (Some(other), _) => return Err(format!("sslmode '{other}' is not known")),
         };
-        // A socket's peer has no name that a certificate could prove; libpq does not encrypt there either.
-        let local =
-            !config.get_hosts().is_empty() && config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
-        if mode == SslMode::Disable || local {
+        // A socket's peer has no name that a certificate could prove; libpq does not encrypt there either. What stays
+        // on this machine is encrypted only where the URL says so.
+        let socket = every_host(&config, |host| matches!(host, Host::Unix(_)));
+        let unasked = sslmode.is_none() && every_host(&config, stays_here);
+        if mode == SslMode::Disable || socket || unasked {
             config.ssl_mode(SslMode::Disable);
             return Ok(Self { config, tls: None });
         }
@@ -102,6 +103,17 @@ impl Address {
             Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), settings),
             None => Manager::from_config(self.config.clone(), NoTls, settings),
         }
+    }
+}
+
+fn every_host(config: &Config, is: impl Fn(&Host) -> bool) -> bool {
+    !config.get_hosts().is_empty() && config.get_hosts().iter().all(is)
+}
+
+fn stays_here(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        Host::Unix(_) => true,
     }
 }
 
@@ -242,6 +254,10 @@ mod tests {
             ("postgres://u@h/d?sslmode=disable", Ok((SslMode::Disable, false))),
             ("postgres://u@h/d?sslmode=prefer&connect_timeout=3", Ok((SslMode::Prefer, true))),
             ("postgres://u@h/d?connect_timeout=3&sslmode=require", Ok((SslMode::Require, true))),
+            ("postgres://u@localhost/d", Ok((SslMode::Disable, false))),
+            ("postgres://u@127.0.0.1/d", Ok((SslMode::Disable, false))),
+            ("postgres://u@127.0.0.1,db.example/d", Ok((SslMode::Prefer, true))),
+            ("postgres://u@localhost/d?sslmode=require", Ok((SslMode::Require, true))),
             ("postgres://u@%2Frun%2Fpostgresql/d", Ok((SslMode::Disable, false))),
             ("postgres://u@h/d?sslmode=perhaps", Err("sslmode 'perhaps' is not known")),
             ("postgres://u@h/d?sslmode=verify-full&sslrootcert=%2Fno%2Fsuch%20file", Err("/no/such file")),

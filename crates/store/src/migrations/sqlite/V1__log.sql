@@ -43,8 +43,6 @@ BEGIN SELECT RAISE(ABORT, 'a tenant with events stays'); END;
 -- an append adds to its end.
 CREATE TABLE events (
     address        INTEGER PRIMARY KEY,
-    partition      INTEGER GENERATED ALWAYS AS (address >> 48) VIRTUAL,
-    position       INTEGER GENERATED ALWAYS AS (address & 281474976710655) VIRTUAL,
     tenant_no      INTEGER NOT NULL,
     sequence       INTEGER NOT NULL CHECK (sequence > 0),
     event_id       TEXT    NOT NULL,
