@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use tidings_testkit::Postgres;
 use tidings_engine::{Engine, NamedSource, Options};
 use tidings_event::Event;
 use tidings_store::{StoreOptions, open_source, open_store};
+use tidings_testkit::Postgres;
 
 use crate::events::Maker;
 use crate::report::{Figure, Report, Target};
 use crate::{Scale, bare_postgres, bare_sqlite};
 
 /// An engine over a fresh SQLite log in a directory.
-pub async fn engine_on_sqlite(dir: &Path) -> Result<Engine> {
+pub(crate) async fn engine_on_sqlite(dir: &Path) -> Result<Engine> {
     let url = format!("sqlite://{}", dir.join("tidings.db").display());
     engine(&url, &format!("sqlite://{}", dir.join("outbox.db").display())).await
 }
 
 /// An engine over a PostgreSQL database.
-pub async fn engine_on_postgres(url: &str) -> Result<Engine> {
+pub(crate) async fn engine_on_postgres(url: &str) -> Result<Engine> {
     engine(url, url).await
 }
 
@@ -72,7 +72,8 @@ fn total(batch: usize, callers: usize, scale: Scale) -> usize {
 
 fn figure(backend: &str, callers: usize, batch: usize, value: f64, ceiling: f64) -> Figure {
     let is = if batch == 1 { "bare one-row commits" } else { "the bare insert" };
-    let figure = Figure::new("append", format!("{backend}, {callers} × {batch}"), value, "events/s").against(ceiling, is);
+    let figure =
+        Figure::new("append", format!("{backend}, {callers} × {batch}"), value, "events/s").against(ceiling, is);
     match (callers, batch) {
         (1, 1_000) => figure.target(Target::RatioAtLeast(0.6)),
         (32, 1) => figure.target(Target::RatioAtLeast(1.0)),
@@ -80,7 +81,7 @@ fn figure(backend: &str, callers: usize, batch: usize, value: f64, ceiling: f64)
     }
 }
 
-pub async fn sqlite(report: &mut Report, scale: Scale) -> Result<()> {
+pub(crate) async fn sqlite(report: &mut Report, scale: Scale) -> Result<()> {
     // The rows that the bare insert writes are those that the engine wrote.
     let source = tempfile::tempdir()?;
     let sample = scale.of(100_000);
@@ -107,7 +108,7 @@ pub async fn sqlite(report: &mut Report, scale: Scale) -> Result<()> {
     Ok(())
 }
 
-pub async fn postgres(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
+pub(crate) async fn postgres(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
     let sample = scale.of(100_000);
     let source = server.database().await;
     let engine = engine_on_postgres(&source.url()).await?;
@@ -144,7 +145,7 @@ pub async fn postgres(report: &mut Report, scale: Scale, server: &Arc<Postgres>)
 }
 
 /// The cost of one append of a batch at different sizes of the log.
-pub async fn growth(report: &mut Report, sizes: &[usize], server: Option<&Arc<Postgres>>) -> Result<()> {
+pub(crate) async fn growth(report: &mut Report, sizes: &[usize], server: Option<&Arc<Postgres>>) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let engine = engine_on_sqlite(dir.path()).await?;
     grow("SQLite", report, engine, sizes).await?;

@@ -8,29 +8,29 @@ use futures_util::{SinkExt, TryStreamExt, pin_mut};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Row};
 
-pub async fn connect(url: &str) -> Result<Client> {
+pub(crate) async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
 /// One batch of rows, as arrays by column.
-pub struct Batch {
+pub(crate) struct Batch {
     columns: Vec<Box<dyn ToSql + Sync + Send>>,
     rows: usize,
 }
 
 /// The rows of a log in batches, with the statement that inserts one.
-pub struct Rows {
+pub(crate) struct Rows {
     sql: String,
     names: String,
-    pub batches: Vec<Batch>,
+    pub(crate) batches: Vec<Batch>,
     copies: Vec<Vec<Bytes>>,
-    pub count: usize,
+    pub(crate) count: usize,
 }
 
 /// Reads the first `count` rows of a log.
-pub async fn rows(client: &Client, count: usize, batch: usize) -> Result<Rows> {
+pub(crate) async fn rows(client: &Client, count: usize, batch: usize) -> Result<Rows> {
     let columns = client
         .query(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -117,7 +117,7 @@ impl ToSql for RawJson {
 }
 
 /// Rows per second, one transaction a batch.
-pub async fn insert(client: &Client, rows: &Rows) -> Result<f64> {
+pub(crate) async fn insert(client: &Client, rows: &Rows) -> Result<f64> {
     let statement = client.prepare(&rows.sql).await?;
     let began = Instant::now();
     for batch in &rows.batches {
@@ -132,7 +132,7 @@ pub async fn insert(client: &Client, rows: &Rows) -> Result<f64> {
 }
 
 /// Rows per second by binary COPY, one transaction a batch.
-pub async fn copy(client: &Client, rows: &Rows) -> Result<f64> {
+pub(crate) async fn copy(client: &Client, rows: &Rows) -> Result<f64> {
     let sql = format!("COPY tidings.events ({}) FROM STDIN (FORMAT binary)", rows.names);
     let began = Instant::now();
     for chunks in &rows.copies {
@@ -147,7 +147,7 @@ pub async fn copy(client: &Client, rows: &Rows) -> Result<f64> {
 }
 
 /// One-row commits per second over several connections; `rows` must have been read with a batch of one.
-pub async fn commits(url: &str, rows: Rows, clients: usize) -> Result<f64> {
+pub(crate) async fn commits(url: &str, rows: Rows, clients: usize) -> Result<f64> {
     let sql: std::sync::Arc<str> = rows.sql.into();
     let count = rows.count;
     let mut shares: Vec<Vec<Batch>> = (0..clients).map(|_| Vec::new()).collect();
@@ -181,7 +181,7 @@ pub async fn commits(url: &str, rows: Rows, clients: usize) -> Result<f64> {
 }
 
 /// Rows per second when a log is read in pages by its key, every column fetched.
-pub async fn keyset(client: &Client, page: i64) -> Result<f64> {
+pub(crate) async fn keyset(client: &Client, page: i64) -> Result<f64> {
     let statement = client
         .prepare("SELECT * FROM tidings.events WHERE tenant_no = $1 AND sequence > $2 ORDER BY sequence LIMIT $3")
         .await?;

@@ -19,12 +19,21 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// The columns that are stored, not computed.
+fn columns(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_info('events')")?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(names)
+}
+
 /// The first `count` rows of a log.
-pub fn rows(log: &Path, count: usize) -> Result<Vec<Row>> {
+pub(crate) fn rows(log: &Path, count: usize) -> Result<Vec<Row>> {
     let connection = open(log)?;
-    let mut statement = connection.prepare("SELECT * FROM events ORDER BY tenant_no, sequence LIMIT ?1")?;
+    let names = columns(&connection)?.join(", ");
+    let mut statement =
+        connection.prepare(&format!("SELECT {names} FROM events ORDER BY tenant_no, sequence LIMIT ?1"))?;
     let columns = statement.column_count();
-    let mut rows = statement.query([count])?;
+    let mut rows = statement.query([count as i64])?;
     let mut all = Vec::with_capacity(count);
     while let Some(row) = rows.next()? {
         all.push((0..columns).map(|i| row.get(i)).collect::<rusqlite::Result<Row>>()?);
@@ -34,12 +43,12 @@ pub fn rows(log: &Path, count: usize) -> Result<Vec<Row>> {
 
 /// Rows per second when the rows are inserted into an empty log in transactions of `batch` rows. The table may be
 /// read-only but for inserts, so it must be empty when this begins.
-pub fn insert(empty_log: &Path, rows: &[Row], batch: usize) -> Result<f64> {
+pub(crate) fn insert(empty_log: &Path, rows: &[Row], batch: usize) -> Result<f64> {
     let mut connection = open(empty_log)?;
     connection.pragma_update(None, "foreign_keys", "OFF")?;
-    let columns = rows.first().map_or(0, Vec::len);
-    let marks = vec!["?"; columns].join(",");
-    let sql = format!("INSERT INTO events VALUES ({marks})");
+    let names = columns(&connection)?;
+    let marks = vec!["?"; names.len()].join(",");
+    let sql = format!("INSERT INTO events ({}) VALUES ({marks})", names.join(", "));
     let began = Instant::now();
     for chunk in rows.chunks(batch) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -55,7 +64,7 @@ pub fn insert(empty_log: &Path, rows: &[Row], batch: usize) -> Result<f64> {
 }
 
 /// Rows per second when a log is read in pages by its key, every column fetched.
-pub fn keyset(log: &Path, page: usize) -> Result<f64> {
+pub(crate) fn keyset(log: &Path, page: usize) -> Result<f64> {
     let connection = open(log)?;
     let mut statement =
         connection.prepare("SELECT * FROM events WHERE tenant_no = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3")?;
@@ -65,7 +74,7 @@ pub fn keyset(log: &Path, page: usize) -> Result<f64> {
     let began = Instant::now();
     let (mut after, mut read, mut bytes) = (0i64, 0usize, 0usize);
     loop {
-        let mut rows = statement.query((tenant, after, page))?;
+        let mut rows = statement.query((tenant, after, page as i64))?;
         let mut got = 0;
         while let Some(row) = rows.next()? {
             for i in 0..columns {

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tidings_testkit::Postgres;
 use futures_util::try_join;
 use tidings_engine::FeedStart;
 use tidings_event::TenantId;
+use tidings_testkit::Postgres;
 use tokio_postgres::types::Type;
 
+use crate::Scale;
 use crate::append::engine_on_postgres;
 use crate::bare_postgres::connect;
 use crate::events::Maker;
 use crate::report::{Figure, Report, Target};
-use crate::Scale;
 
 const CLIENTS: usize = 8;
 
@@ -28,7 +28,7 @@ enum Emit {
     Awaited,
 }
 
-pub async fn cost(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
+pub(crate) async fn cost(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
     let database = server.database().await;
     let admin = connect(&database.url()).await?;
     admin
@@ -38,7 +38,7 @@ pub async fn cost(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> 
              INSERT INTO account SELECT i, 0 FROM generate_series(1, 100000) i;",
         )
         .await?;
-    admin.batch_execute(tidings_outbox::schema::POSTGRES_SQL).await?;
+    admin.batch_execute(tidings_outbox::sql::POSTGRES_OUTBOX).await?;
     // Rounds alternate, so that a machine that slows down slows all cases alike.
     let (mut without, mut pipelined, mut awaited) = (0.0, 0.0, 0.0);
     const ROUNDS: usize = 4;
@@ -65,7 +65,8 @@ async fn transactions(url: &str, emit: Emit, time: Duration) -> Result<f64> {
         let mut connection = connect(url).await?;
         tasks.push(tokio::spawn(async move {
             let update = connection.prepare("UPDATE account SET balance = balance + $2 WHERE id = $1").await?;
-            let insert = connection.prepare("INSERT INTO entry (account, amount, note) VALUES ($1, $2, 'paid')").await?;
+            let insert =
+                connection.prepare("INSERT INTO entry (account, amount, note) VALUES ($1, $2, 'paid')").await?;
             let mut maker = Maker::new("acme");
             let mut done = 0u64;
             while began.elapsed() < time {
@@ -82,7 +83,9 @@ async fn transactions(url: &str, emit: Emit, time: Duration) -> Result<f64> {
                             transaction.execute(&insert, &[&account, &5i64]).await.map_err(anyhow::Error::from)
                         };
                         let fact = async {
-                            tidings_outbox::tokio_postgres::append(&transaction, event).await.map_err(anyhow::Error::from)
+                            tidings_outbox::tokio_postgres::append(&transaction, event)
+                                .await
+                                .map_err(anyhow::Error::from)
                         };
                         try_join!(business, fact)?;
                     }
@@ -105,13 +108,13 @@ async fn transactions(url: &str, emit: Emit, time: Duration) -> Result<f64> {
 }
 
 /// Fills an outbox, then lets an engine carry it over; beside it a bare relay from one table into another database.
-pub async fn pump(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
+pub(crate) async fn pump(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
     let count = scale.of(100_000);
     let ceiling = relay(server, count).await?;
     let database = server.database().await;
     engine_on_postgres(&database.url()).await?.shutdown().await;
     let client = connect(&database.url()).await?;
-    client.batch_execute(tidings_outbox::schema::POSTGRES_SQL).await?;
+    client.batch_execute(tidings_outbox::sql::POSTGRES_OUTBOX).await?;
     fill(&client, "tidings.outbox (source_key, state, event)", count).await?;
     let tenant = TenantId::trusted("acme");
     let began = Instant::now();
@@ -166,7 +169,9 @@ async fn relay(server: &Arc<Postgres>, count: usize) -> Result<f64> {
         )
         .await?;
     let put = to
-        .prepare("INSERT INTO taken SELECT i, k, e::json FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS u (i, k, e)")
+        .prepare(
+            "INSERT INTO taken SELECT i, k, e::json FROM UNNEST($1::bigint[], $2::text[], $3::text[]) AS u (i, k, e)",
+        )
         .await?;
     let began = Instant::now();
     let mut moved = 0;

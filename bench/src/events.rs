@@ -3,47 +3,47 @@
 use tidings_event::{Event, Mint, SystemMint, parse_event};
 
 /// Makes events of one tenant.
-pub struct Maker {
+pub(crate) struct Maker {
     mint: SystemMint,
     tenant: String,
     made: u64,
 }
 
 impl Maker {
-    pub fn new(tenant: impl Into<String>) -> Self {
+    pub(crate) fn new(tenant: impl Into<String>) -> Self {
         Self { mint: SystemMint::default(), tenant: tenant.into(), made: 0 }
     }
 
     /// The envelope as a producer would send it, without an id.
-    pub fn json(&mut self) -> String {
+    pub(crate) fn json(&mut self) -> String {
         self.made += 1;
-        envelope(&self.tenant, self.made, "")
+        envelope(&self.tenant, self.made)
     }
 
     /// A parsed event with a new id.
-    pub fn event(&mut self) -> Event {
+    pub(crate) fn event(&mut self) -> Event {
         let json = self.json();
         parse_event(json.as_bytes(), &mut self.mint).expect("the maker's events are valid")
     }
 
-    pub fn events(&mut self, count: usize) -> Vec<Event> {
+    pub(crate) fn events(&mut self, count: usize) -> Vec<Event> {
         (0..count).map(|_| self.event()).collect()
     }
 
-    pub fn id(&mut self) -> String {
+    pub(crate) fn id(&mut self) -> String {
         self.mint.id().to_string()
     }
 }
 
-/// One envelope; `extra` goes into `data` as further members (with a leading comma).
-pub fn envelope(tenant: &str, n: u64, extra: &str) -> String {
+/// One envelope; `n` is its order.
+pub(crate) fn envelope(tenant: &str, n: u64) -> String {
     let note = "The customer asked for delivery before noon and for a call from the driver. ".repeat(4);
     format!(
         concat!(
             r#"{{"type":"shop.order.paid","tenant":"{tenant}","source":{{"type":"service","id":"shop"}},"#,
             r#""entity":{{"type":"order","id":"order_{entity}"}},"actor":"user_{actor}","#,
             r#""data":{{"order":{n},"amount":{amount}.50,"currency":"EUR","lines":[{{"sku":"A-{n}","quantity":2}},"#,
-            r#"{{"sku":"B-{n}","quantity":1}}],"note":"{note}","paid":true{extra}}}}}"#
+            r#"{{"sku":"B-{n}","quantity":1}}],"note":"{note}","paid":true}}}}"#
         ),
         tenant = tenant,
         entity = n % 5_000,
@@ -51,6 +51,5 @@ pub fn envelope(tenant: &str, n: u64, extra: &str) -> String {
         n = n,
         amount = n % 1_000,
         note = note,
-        extra = extra,
     )
 }

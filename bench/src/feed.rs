@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use tidings_testkit::Postgres;
 use tidings_event::{SystemMint, parse_event};
+use tidings_testkit::Postgres;
 use tokio::io::AsyncBufReadExt;
 
 use crate::events::envelope;
@@ -21,22 +22,25 @@ fn micros_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// Reads a live feed until `count` events have come, and tells how long each took from its commit.
-async fn read_live(server: &Server, count: usize) -> Result<Vec<Duration>> {
+/// When each event's transaction had committed, by the event's number; zero until then.
+type Commits = Arc<Vec<AtomicU64>>;
+
+/// Reads a live feed until `count` events have come, and tells when each of them did, by its number.
+async fn read_live(server: &Server, count: usize) -> Result<Vec<(usize, u64)>> {
     let connection = Connection::open(server.address).await?;
     let mut stream = connection.stream(&get(&format!("{FEED}?from=start"), KEY, "text/event-stream")).await?;
-    let mut latencies = Vec::with_capacity(count);
+    let mut arrivals = Vec::with_capacity(count);
     let mut line = String::new();
-    while latencies.len() < count {
+    while arrivals.len() < count {
         line.clear();
         if stream.read_line(&mut line).await? == 0 {
-            bail!("the stream ended after {} of {count} events", latencies.len());
+            bail!("the stream ended after {} of {count} events", arrivals.len());
         }
-        let Some((_, rest)) = line.split_once(r#""committed_us":"#) else { continue };
-        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().context("no moment")?;
-        latencies.push(Duration::from_micros(micros_now().saturating_sub(digits.parse()?)));
+        let Some((_, rest)) = line.split_once(r#""data":{"order":"#) else { continue };
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().context("no number")?;
+        arrivals.push((digits.parse()?, micros_now()));
     }
-    Ok(latencies)
+    Ok(arrivals)
 }
 
 /// Where the events are committed.
@@ -47,7 +51,7 @@ enum Producer {
 
 impl Producer {
     async fn commit(&mut self, mint: &mut SystemMint, n: u64) -> Result<()> {
-        let json = envelope("acme", n, &format!(r#","committed_us":{}"#, micros_now()));
+        let json = envelope("acme", n);
         let event = parse_event(json.as_bytes(), mint).map_err(|rejection| anyhow::anyhow!("{rejection:?}"))?;
         match self {
             Self::Sqlite(connection) => {
@@ -67,18 +71,19 @@ impl Producer {
     }
 }
 
-async fn produce(mut producer: Producer, rate: u64, count: usize) -> Result<()> {
+async fn produce(mut producer: Producer, rate: u64, commits: Commits) -> Result<()> {
     let mut mint = SystemMint::default();
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate as f64));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    for n in 0..count as u64 {
+    for (n, committed) in commits.iter().enumerate() {
         ticks.tick().await;
-        producer.commit(&mut mint, n).await?;
+        producer.commit(&mut mint, n as u64).await?;
+        committed.store(micros_now(), Ordering::Release);
     }
     Ok(())
 }
 
-pub async fn latency(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
+pub(crate) async fn latency(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
     for rate in [100, 1_000] {
         let count = (scale.time(Duration::from_secs(10)).as_secs_f64() * rate as f64) as usize;
         let dir = tempfile::tempdir()?;
@@ -86,7 +91,7 @@ pub async fn latency(report: &mut Report, scale: Scale, server: Option<&Arc<Post
         let connection = rusqlite::Connection::open(&shop)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.execute_batch("CREATE TABLE orders (n INTEGER)")?;
-        connection.execute_batch(tidings_outbox::schema::SQLITE_SQL)?;
+        connection.execute_batch(tidings_outbox::sql::SQLITE_OUTBOX)?;
         let setup = Setup { database_url: None, sources: Some(format!("shop=sqlite://{}", shop.display())) };
         let tidings = Server::tidings(dir.path(), &setup).await?;
         measure(report, "SQLite", &tidings, Producer::Sqlite(connection), rate, count).await?;
@@ -95,7 +100,7 @@ pub async fn latency(report: &mut Report, scale: Scale, server: Option<&Arc<Post
         let (shop, log) = (server.database().await, server.database().await);
         let client = bare_postgres::connect(&shop.url()).await?;
         client.batch_execute("CREATE TABLE orders (n bigint)").await?;
-        client.batch_execute(tidings_outbox::schema::POSTGRES_SQL).await?;
+        client.batch_execute(tidings_outbox::sql::POSTGRES_OUTBOX).await?;
         let setup = Setup { database_url: Some(log.url()), sources: Some(format!("shop={}", shop.url())) };
         let dir = tempfile::tempdir()?;
         let tidings = Server::tidings(dir.path(), &setup).await?;
@@ -112,16 +117,25 @@ async fn measure(
     rate: u64,
     count: usize,
 ) -> Result<()> {
-    let producing = tokio::spawn(produce(producer, rate, count));
-    let latencies = tokio::time::timeout(Duration::from_secs(120), read_live(tidings, count)).await.context("the feed stalled")??;
+    let commits: Commits = Arc::new((0..count).map(|_| AtomicU64::new(0)).collect());
+    let producing = tokio::spawn(produce(producer, rate, commits.clone()));
+    let arrivals = tokio::time::timeout(Duration::from_secs(120), read_live(tidings, count))
+        .await
+        .context("the feed stalled")??;
     producing.await??;
-    let samples = Samples::new(latencies);
+    // An event may arrive before its producer has read the answer to its COMMIT; that counts as no time at all.
+    let since = |(n, arrived): (usize, u64)| arrived.saturating_sub(commits[n].load(Ordering::Acquire));
+    let samples = Samples::new(arrivals.into_iter().map(since).map(Duration::from_micros).collect());
     anyhow::ensure!(samples.len() == count, "{} of {count} events came", samples.len());
     for (name, share, target) in
         [("p50", 0.5, Some(Target::AtMost(3.0))), ("p99", 0.99, Some(Target::AtMost(15.0))), ("p999", 0.999, None)]
     {
-        let mut figure =
-            Figure::new("commit → SSE", format!("{backend}, {rate} events/s, {name}"), samples.quantile_ms(share), "ms");
+        let mut figure = Figure::new(
+            "commit → SSE",
+            format!("{backend}, {rate} events/s, {name}"),
+            samples.quantile_ms(share),
+            "ms",
+        );
         figure.target = target;
         report.push(figure);
     }
@@ -132,7 +146,7 @@ async fn measure(
 async fn fill(tidings: &Server, count: usize) -> Result<()> {
     let mut connection = Connection::open(tidings.address).await?;
     for batch in 0..count.div_ceil(1_000) as u64 {
-        let events: Vec<String> = (0..1_000).map(|i| envelope("acme", batch * 1_000 + i, "")).collect();
+        let events: Vec<String> = (0..1_000).map(|i| envelope("acme", batch * 1_000 + i)).collect();
         let answer = connection.exchange(&post("/v1/events", KEY, &format!("[{}]", events.join(",")))).await?;
         anyhow::ensure!(answer.status == 201, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     }
@@ -160,7 +174,7 @@ async fn page_through(tidings: &Server, count: usize) -> Result<f64> {
     Ok(read as f64 / began.elapsed().as_secs_f64())
 }
 
-pub async fn replay(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
+pub(crate) async fn replay(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
     let count = scale.of(200_000);
     let target = Target::RatioAtLeast(0.25);
     let dir = tempfile::tempdir()?;
@@ -196,7 +210,7 @@ pub async fn replay(report: &mut Report, scale: Scale, server: Option<&Arc<Postg
 }
 
 /// Readers that wait at the tail while nothing happens.
-pub async fn idle(report: &mut Report, scale: Scale) -> Result<()> {
+pub(crate) async fn idle(report: &mut Report, scale: Scale) -> Result<()> {
     const READERS: usize = 1_000;
     let dir = tempfile::tempdir()?;
     let tidings = Server::tidings(dir.path(), &Setup::default()).await?;
@@ -213,15 +227,18 @@ pub async fn idle(report: &mut Report, scale: Scale) -> Result<()> {
     tokio::time::sleep(scale.time(Duration::from_secs(20))).await;
     let share = (tidings.cpu_seconds()? - cpu) / began.elapsed().as_secs_f64() * 100.0;
     let case = format!("{READERS} idle SSE readers");
-    report.push(Figure::new("idle readers", format!("{case}, processor"), share, "% of a core").target(Target::AtMost(2.0)));
+    report.push(
+        Figure::new("idle readers", format!("{case}, processor"), share, "% of a core").target(Target::AtMost(2.0)),
+    );
     let resident = tidings.resident_mib()?;
-    report.push(Figure::new("idle readers", format!("{case}, resident"), resident, "MiB").target(Target::AtMost(100.0)));
+    report
+        .push(Figure::new("idle readers", format!("{case}, resident"), resident, "MiB").target(Target::AtMost(100.0)));
     report.push(Figure::new("idle readers", "the same process before them", before, "MiB"));
 
     // One event must reach them all: they are idle, not dead.
     let mut connection = Connection::open(tidings.address).await?;
     let began = Instant::now();
-    connection.exchange(&post("/v1/events", KEY, &envelope("acme", 1, ""))).await?;
+    connection.exchange(&post("/v1/events", KEY, &envelope("acme", 1))).await?;
     let mut line = String::new();
     for stream in &mut streams {
         loop {
@@ -238,7 +255,7 @@ pub async fn idle(report: &mut Report, scale: Scale) -> Result<()> {
 }
 
 /// Whether a directory lies on a disk whose flushes cost something; quoted beside the figures.
-pub fn flush_micros(dir: &Path) -> Result<f64> {
+pub(crate) fn flush_micros(dir: &Path) -> Result<f64> {
     use std::io::Write;
     let mut file = std::fs::File::create(dir.join("flush"))?;
     let began = Instant::now();
@@ -249,4 +266,3 @@ pub fn flush_micros(dir: &Path) -> Result<f64> {
     }
     Ok(began.elapsed().as_secs_f64() * 1e6 / f64::from(FLUSHES))
 }
-

@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::Result;
 use tidings_testkit::Postgres;
 
+use crate::Scale;
 use crate::events::envelope;
 use crate::load::post_for;
 use crate::report::{Figure, Report, Target};
 use crate::server::{KEY, Server, Setup};
-use crate::Scale;
 
 const CONNECTIONS: usize = 64;
 
-pub async fn run(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
+pub(crate) async fn run(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
     let time = scale.time(Duration::from_secs(5));
-    let body = |connection: usize, n: u64| envelope("acme", n * 64 + connection as u64, "");
+    let body = |connection: usize, n: u64| envelope("acme", n * 64 + connection as u64);
     let bare = Server::bare().await?;
     let ceiling = post_for(bare.address, CONNECTIONS, time, KEY, body).await?;
     drop(bare);

@@ -10,26 +10,26 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// One keep-alive connection.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     line: Vec<u8>,
 }
 
 /// An answer's status and body.
-pub struct Answer {
-    pub status: u16,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), line: Vec::new() })
     }
 
     /// Sends a whole request and reads the whole answer, which must have a content-length.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
         self.stream.get_mut().write_all(request).await?;
         let (status, length) = self.head().await?;
         let mut body = vec![0; length.context("an answer without content-length")?];
@@ -59,7 +59,7 @@ impl Connection {
     }
 
     /// Sends a request and leaves the body to be read line by line, as a stream of server-sent events is.
-    pub async fn stream(mut self, request: &[u8]) -> Result<BufReader<TcpStream>> {
+    pub(crate) async fn stream(mut self, request: &[u8]) -> Result<BufReader<TcpStream>> {
         self.stream.get_mut().write_all(request).await?;
         let (status, _) = self.head().await?;
         if status != 200 {
@@ -69,7 +69,7 @@ impl Connection {
     }
 }
 
-pub fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
+pub(crate) fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -78,12 +78,13 @@ pub fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub fn get(path: &str, key: &str, accept: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\naccept: {accept}\r\n\r\n").into_bytes()
+pub(crate) fn get(path: &str, key: &str, accept: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\naccept: {accept}\r\n\r\n")
+        .into_bytes()
 }
 
 /// Requests per second over `connections` in parallel for a while, each answered with 201.
-pub async fn post_for(
+pub(crate) async fn post_for(
     address: SocketAddr,
     connections: usize,
     time: Duration,
@@ -120,8 +121,9 @@ pub async fn post_for(
 }
 
 /// Answers every request with 201 and a fixed body: what HTTP alone costs on this machine.
-pub async fn serve_bare(listen: SocketAddr) -> Result<()> {
-    const ANSWER: &[u8] = br#"{"results":[{"id":"01JD8Q4M6T1V9S0Z3N7R5K2W4X","tenant":"acme","sequence":1207,"duplicate":false}]}"#;
+pub(crate) async fn serve_bare(listen: SocketAddr) -> Result<()> {
+    const ANSWER: &[u8] =
+        br#"{"results":[{"id":"01JD8Q4M6T1V9S0Z3N7R5K2W4X","tenant":"acme","sequence":1207,"duplicate":false}]}"#;
     let listener = tokio::net::TcpListener::bind(listen).await?;
     loop {
         let (stream, _) = listener.accept().await?;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use tidings_testkit::Postgres;
 use clap::{Parser, ValueEnum};
+use tidings_testkit::Postgres;
 
 use crate::report::{Report, say};
 
@@ -35,6 +35,10 @@ struct Arguments {
     /// Where to write the figures as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
+    /// Where the databases lie; memory (`/dev/shm`) where there is such a place, so that the software's own cost shows
+    /// rather than the disk's.
+    #[arg(long)]
+    dir: Option<PathBuf>,
     /// Leave PostgreSQL out.
     #[arg(long)]
     sqlite_only: bool,
@@ -68,22 +72,29 @@ enum What {
 
 /// How much work to do, as a share of the usual.
 #[derive(Clone, Copy)]
-pub struct Scale(f64);
+pub(crate) struct Scale(f64);
 
 impl Scale {
     /// A count of events, in whole thousands.
-    pub fn of(self, count: usize) -> usize {
+    pub(crate) fn of(self, count: usize) -> usize {
         (((count as f64 * self.0) / 1_000.0).ceil() as usize).max(1) * 1_000
     }
 
-    pub fn time(self, time: Duration) -> Duration {
+    pub(crate) fn time(self, time: Duration) -> Duration {
         time.mul_f64(self.0.clamp(0.2, 3.0))
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let memory = PathBuf::from("/dev/shm");
+    let dir = arguments.dir.clone().or_else(|| memory.is_dir().then_some(memory)).unwrap_or_else(std::env::temp_dir);
+    // Every temporary directory of this process goes there, PostgreSQL's included.
+    tempfile::env::override_temp_dir(&dir).map_err(|set| anyhow::anyhow!("already at {}", set.display()))?;
+    tokio::runtime::Runtime::new()?.block_on(measure(arguments))
+}
+
+async fn measure(arguments: Arguments) -> Result<()> {
     if let Some(listen) = arguments.bare_http {
         return load::serve_bare(listen).await;
     }
@@ -131,6 +142,7 @@ async fn main() -> Result<()> {
 async fn describe(report: &mut Report, server: Option<&Arc<Postgres>>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let dir = tempfile::tempdir()?;
+    report.setting.insert("dir", tempfile::env::temp_dir().display().to_string());
     report.setting.insert("cores", cores.to_string());
     report.setting.insert("flush_us", format!("{:.0}", feed::flush_micros(dir.path())?));
     report.setting.insert("sqlite", format!("{}, synchronous=FULL", rusqlite::version()));

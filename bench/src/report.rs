@@ -9,47 +9,45 @@ use serde::Serialize;
 
 /// One measured figure.
 #[derive(Debug, Clone, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was measured, like `append`.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Under which circumstances.
-    pub case: String,
+    pub(crate) case: String,
     /// The measured value.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// The ceiling or peer of the same run, in the same unit.
-    pub ceiling: Option<f64>,
+    pub(crate) ceiling: Option<f64>,
     /// What the ceiling is.
-    pub ceiling_is: &'static str,
+    pub(crate) ceiling_is: &'static str,
     /// What is aimed at.
-    pub target: Option<Target>,
+    pub(crate) target: Option<Target>,
 }
 
 /// What a figure is held against.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub(crate) enum Target {
     /// value / ceiling must reach this.
     RatioAtLeast(f64),
-    /// The value must reach this.
-    AtLeast(f64),
     /// The value must stay below this.
     AtMost(f64),
 }
 
 impl Figure {
-    pub fn new(group: &'static str, case: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(group: &'static str, case: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { group, case: case.into(), value, unit, ceiling: None, ceiling_is: "", target: None }
     }
 
-    pub fn against(mut self, ceiling: f64, is: &'static str) -> Self {
+    pub(crate) fn against(mut self, ceiling: f64, is: &'static str) -> Self {
         self.ceiling = Some(ceiling);
         self.ceiling_is = is;
         self
     }
 
-    pub fn target(mut self, target: Target) -> Self {
+    pub(crate) fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self
     }
@@ -61,7 +59,6 @@ impl Figure {
     fn met(&self) -> Option<bool> {
         Some(match self.target? {
             Target::RatioAtLeast(least) => self.ratio()? >= least,
-            Target::AtLeast(least) => self.value >= least,
             Target::AtMost(most) => self.value <= most,
         })
     }
@@ -69,23 +66,23 @@ impl Figure {
 
 /// All figures of a run.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The machine and the settings that matter.
-    pub setting: BTreeMap<&'static str, String>,
+    pub(crate) setting: BTreeMap<&'static str, String>,
     /// The figures in order of measuring.
-    pub figures: Vec<Figure>,
+    pub(crate) figures: Vec<Figure>,
 }
 
 impl Report {
-    pub fn push(&mut self, figure: Figure) {
+    pub(crate) fn push(&mut self, figure: Figure) {
         let against = figure.ratio().map_or_else(String::new, |r| format!("  = {r:.2} of {}", figure.ceiling_is));
         say(&format!("{} · {}: {} {}{against}", figure.group, figure.case, number(figure.value), figure.unit));
         self.figures.push(figure);
     }
 
-    pub fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_BORDERS_ONLY);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header(["figure", "case", "measured", "unit", "ceiling", "ratio", "target", ""]);
         for index in [2, 4, 5, 6] {
             if let Some(column) = table.column_mut(index) {
@@ -95,7 +92,6 @@ impl Report {
         for f in &self.figures {
             let target = match f.target {
                 Some(Target::RatioAtLeast(r)) => format!("≥ {r:.2} ×"),
-                Some(Target::AtLeast(v)) => format!("≥ {}", number(v)),
                 Some(Target::AtMost(v)) => format!("≤ {}", number(v)),
                 None => String::new(),
             };
@@ -118,7 +114,7 @@ impl Report {
         table
     }
 
-    pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write_json(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -128,20 +124,20 @@ impl Report {
 }
 
 /// Sorted samples of a latency.
-pub struct Samples(Vec<Duration>);
+pub(crate) struct Samples(Vec<Duration>);
 
 impl Samples {
-    pub fn new(mut samples: Vec<Duration>) -> Self {
+    pub(crate) fn new(mut samples: Vec<Duration>) -> Self {
         samples.sort_unstable();
         Self(samples)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The value below which the given share of the samples lies, in milliseconds.
-    pub fn quantile_ms(&self, share: f64) -> f64 {
+    pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
         if self.0.is_empty() {
             return f64::NAN;
         }
@@ -151,7 +147,7 @@ impl Samples {
 }
 
 #[allow(clippy::print_stderr, reason = "a benchmark tells its progress on the terminal")]
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 

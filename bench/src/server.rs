@@ -9,19 +9,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::load::{Connection, get};
 
-pub const KEY: &str = "tidings-bench-admin-key-0123456789abcdef";
+pub(crate) const KEY: &str = "tidings-bench-admin-key-0123456789abcdef";
 
 /// A server process, killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// What to start it with.
 #[derive(Default)]
-pub struct Setup {
-    pub database_url: Option<String>,
-    pub sources: Option<String>,
+pub(crate) struct Setup {
+    pub(crate) database_url: Option<String>,
+    pub(crate) sources: Option<String>,
 }
 
 fn binary(name: &str) -> Result<PathBuf> {
@@ -37,7 +37,7 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 impl Server {
-    pub async fn tidings(data_dir: &Path, setup: &Setup) -> Result<Self> {
+    pub(crate) async fn tidings(data_dir: &Path, setup: &Setup) -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(binary("tidings")?);
         command.arg("serve").arg("--data-dir").arg(data_dir).arg("--listen").arg(address.to_string());
@@ -51,7 +51,7 @@ impl Server {
         Self::start(command, address).await
     }
 
-    pub async fn bare() -> Result<Self> {
+    pub(crate) async fn bare() -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--bare-http").arg(address.to_string()).stdout(Stdio::null());
@@ -73,7 +73,7 @@ impl Server {
     }
 
     /// Resident memory in MiB.
-    pub fn resident_mib(&self) -> Result<f64> {
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Processor time used so far, user and system, in seconds.
-    pub fn cpu_seconds(&self) -> Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let after_name = stat.rsplit_once(')').context("no name")?.1;
         let fields: Vec<&str> = after_name.split_whitespace().collect();

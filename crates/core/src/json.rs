@@ -26,6 +26,19 @@ pub(crate) enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// Whether both are of one JSON type; `true` and `false` are.
+    pub(crate) fn is_of_type(&self, other: &Node<'_>) -> bool {
+        matches!(
+            (self, other),
+            (Node::Null, Node::Null)
+                | (Node::Bool(_), Node::Bool(_))
+                | (Node::Number(_), Node::Number(_))
+                | (Node::Text(_), Node::Text(_))
+                | (Node::List(_), Node::List(_))
+                | (Node::Map(_), Node::Map(_))
+        )
+    }
+
     pub(crate) fn text(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
     }

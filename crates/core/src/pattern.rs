@@ -5,8 +5,7 @@
 //! native envelope: `$.type`, `$.entity.id`, `$.data.amount`, `$.sequence`.
 //!
 //! - Missing is not null: a path that selects nothing satisfies nothing but `exists: false`.
-//! - Values of different types are never equal and have no order: `equals` and the orderings are false across types,
-//!   and `not_equals`, which is the negation of `equals` on a node that is there, is true.
+//! - Nothing is coerced: every comparison across types is false, `not_equals` too.
 //! - Numbers compare exactly as decimals, strings by code point, arrays and objects deep.
 //! - `contains` is a substring of a string or an element of an array; `in` takes an array of values.
 //! - Regular expressions match the whole type, run in linear time and are bounded in size.

@@ -66,8 +66,8 @@ fn nothing_is_coerced_and_missing_is_not_null() {
         ("$.data.five", "equals", "5", false),
         ("$.data.five", "gt", "4", false),
         ("$.data.n", "equals", "\"5\"", false),
-        ("$.data.n", "not_equals", "\"5\"", true),
-        ("$.data.nil", "not_equals", "5", true),
+        ("$.data.n", "not_equals", "\"5\"", false),
+        ("$.data.nil", "not_equals", "5", false),
         ("$.data.yes", "equals", "1", false),
         ("$.data.yes", "equals", "true", true),
         ("$.data.empty", "equals", "null", false),
@@ -409,7 +409,7 @@ fn naive_accepts(node: &Value, operator: &str, value: &Value) -> bool {
     };
     match (operator, node, value) {
         ("equals", ..) => node == value,
-        ("not_equals", ..) => node != value,
+        ("not_equals", ..) => std::mem::discriminant(node) == std::mem::discriminant(value) && node != value,
         ("in", _, Value::List(list)) => list.contains(node),
         ("contains", Value::Text(text), Value::Text(part)) => text.contains(part.as_str()),
         ("contains", Value::List(list), _) => list.contains(value),

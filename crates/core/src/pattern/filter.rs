@@ -128,7 +128,7 @@ impl Test {
         steps.spend(1)?;
         Ok(match self {
             Self::Equals(value) => node.same(value),
-            Self::NotEquals(value) => !node.same(value),
+            Self::NotEquals(value) => node.is_of_type(value) && !node.same(value),
             Self::In(values) => among(node, values, steps)?,
             Self::Contains(value) => match (node, value) {
                 (Node::Text(text), Node::Text(part)) => text.contains(&**part),
