@@ -220,3 +220,29 @@ async fn everyone_in_a_failed_commit_is_told() {
     }
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_database_was_away_appends_and_readers_go_on_by_themselves() {
+    let server = tidings_testkit::Postgres::start();
+    let log = Log::postgres_on(&server).await;
+    let engine = log.engine().await;
+    let mut feed = reader(&engine, "acme", FeedStart::Start).await;
+    engine.append(numbered("acme", 1)).await.unwrap();
+    assert_eq!(read(&mut feed, 1).await, [1]);
+
+    server.kill9();
+    let events = numbered("acme", 2);
+    assert!(matches!(engine.append(events.clone()).await, Err(AppendError::Store(_))));
+    server.restart();
+    // The first tries may still meet connections of the old server.
+    let receipts = loop {
+        match engine.append(events.clone()).await {
+            Ok(receipts) => break receipts,
+            Err(AppendError::Store(tidings_store::Error::Unavailable { .. })) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    assert_eq!(numbers(&receipts), [2, 3]);
+    assert_eq!(read(&mut feed, 2).await, [2, 3]);
+    engine.shutdown().await;
+}

@@ -45,7 +45,11 @@ impl Log {
     }
 
     pub async fn postgres() -> Self {
-        let database = Postgres::shared().database().await;
+        Self::postgres_on(&Postgres::shared()).await
+    }
+
+    pub async fn postgres_on(server: &Arc<Postgres>) -> Self {
+        let database = server.database().await;
         let directory = tempfile::tempdir().unwrap();
         let url = database.url();
         Self { outbox: url.clone(), url, _directory: directory, _database: Some(database) }
