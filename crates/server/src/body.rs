@@ -120,3 +120,54 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Failure> {
     let media = media_type(headers)?;
     if media == "application/json" { Ok(()) } else { Err(unsupported(&media)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::StreamExt;
+    use futures_util::stream::{iter, pending};
+
+    use super::*;
+    use crate::admission::Bounds;
+
+    /// A body that arrives in these pieces, and then goes on without an end or ends.
+    fn body(pieces: &[&'static [u8]], ends: bool) -> Body {
+        let pieces: Vec<Result<Bytes, Infallible>> = pieces.iter().map(|p| Ok(Bytes::from_static(p))).collect();
+        if ends { Body::from_stream(iter(pieces)) } else { Body::from_stream(iter(pieces).chain(pending())) }
+    }
+
+    async fn take(bounds: Bounds, body: Body, size_bytes_max: usize) -> Result<Bytes, ErrorCode> {
+        let admission = Admission::new(bounds);
+        let collected = collect(&admission, &HeaderMap::new(), body, size_bytes_max).await;
+        collected.map(|collected| collected.bytes).map_err(|failure| failure.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_taken_whole_in_bounded_room_and_time() {
+        let plenty = Bounds::default();
+        let tight = Bounds { bodies_bytes: 4, ..plenty };
+        assert_eq!(take(plenty, body(&[], true), 10).await, Ok(Bytes::new()));
+        assert_eq!(take(plenty, body(&[b"one"], true), 10).await, Ok(Bytes::from("one")));
+        assert_eq!(take(plenty, body(&[b"one", b"two", b"three"], true), 11).await, Ok(Bytes::from("onetwothree")));
+        assert_eq!(take(plenty, body(&[b"one", b"two", b"three"], true), 10).await, Err(ErrorCode::BodyTooLarge));
+        assert_eq!(take(plenty, body(&[b"one", b"two", b"three"], false), 10).await, Err(ErrorCode::BodyTooLarge));
+        assert_eq!(take(plenty, body(&[b"one"], false), 10).await, Err(ErrorCode::RequestTimeout));
+        assert_eq!(take(tight, body(&[b"one", b"two"], true), 10).await, Err(ErrorCode::Overloaded));
+    }
+
+    #[test]
+    fn a_content_type_is_read_without_its_parameters() {
+        let check = |value: Option<&'static str>, expect: Result<&str, ()>| {
+            let headers =
+                value.map(|value| (CONTENT_TYPE, http::HeaderValue::from_static(value))).into_iter().collect();
+            assert_eq!(media_type(&headers).map_err(|_| ()), expect.map(str::to_owned), "{value:?}");
+        };
+        check(None, Ok("application/json"));
+        check(Some("application/json"), Ok("application/json"));
+        check(Some("Application/JSON; Charset=\"UTF-8\""), Ok("application/json"));
+        check(Some("application/cloudevents+json;charset=utf-8;x=y"), Ok("application/cloudevents+json"));
+        check(Some("application/json; charset=utf-16"), Err(()));
+        check(Some("text/plain"), Ok("text/plain"));
+    }
+}

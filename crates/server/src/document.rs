@@ -88,7 +88,7 @@ pub(crate) fn problem_responses(
     codes: &[ErrorCode],
 ) -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
     use utoipa::openapi::example::ExampleBuilder;
-    use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+    use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, ResponseBuilder};
 
     let mut by_status: std::collections::BTreeMap<u16, Vec<ErrorCode>> = std::collections::BTreeMap::new();
     for code in COMMON.iter().chain(codes) {
@@ -108,9 +108,24 @@ pub(crate) fn problem_responses(
             .schema(Some(Ref::from_schema_name("Problem")))
             .examples_from_iter(codes.iter().map(example))
             .build();
-        ResponseBuilder::new().description(names.join(" ")).content("application/problem+json", content).build()
+        ResponseBuilder::new().description(names.join(" ")).content("application/problem+json", content)
     };
-    by_status.iter().map(|(status, codes)| (status.to_string(), response(codes).into())).collect()
+    let header = |status: u16| match status {
+        401 => Some(("WWW-Authenticate", "`Bearer`.")),
+        429 | 503 => Some(("Retry-After", "Seconds after which to try again.")),
+        _ => None,
+    };
+    let documented = |(status, codes): (&u16, &Vec<ErrorCode>)| {
+        let response = match header(*status) {
+            Some((name, description)) => {
+                let header = HeaderBuilder::new().schema(Some(String::schema())).description(Some(description)).build();
+                response(codes).header(name, header)
+            }
+            None => response(codes),
+        };
+        (status.to_string(), response.build().into())
+    };
+    by_status.iter().map(documented).collect()
 }
 
 /// Declares which problems an operation answers with, beside those that all can.

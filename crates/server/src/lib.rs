@@ -22,6 +22,8 @@ mod render;
 mod selections;
 mod serve;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use app::ServerOptions;

@@ -250,14 +250,6 @@ pub struct FeedPage {
     pub up_to_date: bool,
 }
 
-/// What a progress event of a stream says.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Progress {
-    /// Whether the reader has seen all there is.
-    pub up_to_date: bool,
-}
-
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -319,7 +311,6 @@ pub enum Probe {
 
 /// Asks whether a row exists.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct RowProbe {
     /// `platform` for Tidings' own database, `project` for a configured source.
     #[schema(example = "project")]
@@ -341,7 +332,6 @@ pub struct RowProbe {
 
 /// Asks a URL.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct HttpProbe {
     /// The URL.
     #[schema(format = "uri", example = "https://shop.example/orders/order_1")]
@@ -528,7 +518,6 @@ pub struct NewKey {
 
 /// A key. Its secret is not part of it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Key {
     /// Its public name.
     pub id: String,

@@ -90,7 +90,7 @@ enum Shape {
     responses(
         (status = 200, description = "A page, or a stream.", content(
             (wire::FeedPage = "application/json"),
-            (wire::Progress = "text/event-stream"),
+            (String = "text/event-stream"),
             (Vec<wire::CloudEvent> = "application/cloudevents-batch+json"),
         ), headers(
             ("tidings-cursor" = Option<String>, description = "Of a CloudEvents batch: where to go on."),
