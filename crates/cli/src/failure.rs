@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::http::Problem;
+
 /// What the exit code of a command says. Documented in `tidings --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -34,11 +36,13 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What standard error says; nothing where all has been said.
     pub(crate) text: String,
+    /// The server's problem document, if it refused.
+    pub(crate) problem: Option<Box<Problem>>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
+        Self { exit, text: text.into(), problem: None }
     }
 
     pub(crate) fn failed(text: impl Into<String>) -> Self {
@@ -47,6 +51,18 @@ impl Failure {
 
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self::new(Exit::Usage, text)
+    }
+
+    /// What standard error says: a sentence for people, a JSON object for machines.
+    pub(crate) fn render(&self, json: bool) -> Option<String> {
+        if self.text.is_empty() {
+            return None;
+        }
+        if !json {
+            return Some(format!("error: {}", self.text));
+        }
+        let error = serde_json::json!({"exit": self.exit as u8, "message": self.text, "problem": self.problem});
+        Some(serde_json::json!({ "error": error }).to_string())
     }
 
     /// Ends with a code and without further words.
@@ -82,6 +98,7 @@ impl From<anyhow::Error> for Failure {
 
 impl From<crate::http::Error> for Failure {
     fn from(error: crate::http::Error) -> Self {
-        Self::new(error.exit(), error.to_string())
+        let (exit, text) = (error.exit(), error.to_string());
+        Self { exit, text, problem: error.into_problem() }
     }
 }

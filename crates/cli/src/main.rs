@@ -18,11 +18,12 @@ fn main() -> ExitCode {
     let cli = args::Cli::parse();
     // Fails only when a provider is installed already, and nobody did that before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let json = cli.global.json;
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.text.is_empty() {
-                term::note(format!("error: {failure}"));
+            if let Some(text) = failure.render(json) {
+                term::note(text);
             }
             failure.exit.into()
         }

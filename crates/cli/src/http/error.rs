@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tidings_event::ErrorCode;
 
 use crate::failure::Exit;
@@ -40,7 +40,7 @@ pub(crate) enum Error {
 }
 
 /// A problem document (RFC 9457). Its code is kept as text, so that codes of newer servers can be read.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Problem {
     #[serde(default)]
     pub(crate) title: String,
@@ -53,7 +53,7 @@ pub(crate) struct Problem {
 }
 
 /// One thing that is wrong with what was sent, and where.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Violation {
     #[serde(default)]
     pub(crate) path: String,
@@ -89,6 +89,14 @@ impl Error {
     pub(crate) fn code(&self) -> Option<&str> {
         match self {
             Self::Problem { problem, .. } => Some(&problem.code),
+            _ => None,
+        }
+    }
+
+    /// The problem, if the server gave one.
+    pub(crate) fn into_problem(self) -> Option<Box<Problem>> {
+        match self {
+            Self::Problem { problem, .. } => Some(problem),
             _ => None,
         }
     }

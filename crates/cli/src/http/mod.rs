@@ -7,4 +7,4 @@ pub(crate) mod retry;
 pub(crate) mod sse;
 
 pub(crate) use client::{Api, segment};
-pub(crate) use error::{Error, Violation};
+pub(crate) use error::{Error, Problem, Violation};

@@ -118,6 +118,9 @@ async fn exit_codes_tell_what_failed() {
     let invalid = server.run(&[&ONE[..7], &["--data", "[]"]].concat()).await;
     assert_eq!(invalid.code, Some(4), "{invalid:?}");
     assert!(invalid.stderr.contains("at /data"), "{}", invalid.stderr);
+    let for_machines = server.run(&[&ONE[..7], &["--data", "[]", "--json"]].concat()).await;
+    let error: serde_json::Value = serde_json::from_str(&for_machines.stderr).unwrap();
+    assert_eq!(error["error"]["problem"]["errors"][0]["path"], "/data", "{error}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod emit;
+mod guide;
 mod help;
 mod manage;
 mod outbox;

@@ -82,7 +82,7 @@ pub(crate) fn run(around: &Context, args: EmitArgs) -> Result<(), Failure> {
         Some(file) => {
             let source = Input::open(&file)?;
             let ended = context::run(many(around.voice, api, source, &args.many, retry_for))?;
-            report(around.voice, &ended)
+            report(around.voice, ended)
         }
         None => context::run_until_interrupted(one(around.voice, &api, &args.fields, retry_for)),
     }
@@ -144,7 +144,7 @@ fn progress(voice: Voice, size_bytes: Option<u64>) -> ProgressBar {
     bar
 }
 
-fn report(voice: Voice, ended: &Ended) -> Result<(), Failure> {
+fn report(voice: Voice, ended: Ended) -> Result<(), Failure> {
     let Outcome { written, duplicates, refused } = ended.outcome;
     let seconds = ended.took.as_secs_f64();
     if voice.json {
@@ -158,8 +158,8 @@ fn report(voice: Voice, ended: &Ended) -> Result<(), Failure> {
         let bad = if refused > 0 { voice.paint(Style::Bad, format!(", {refused} refused")) } else { String::new() };
         note(format!("{written} written{there}{bad} in {seconds:.1} s ({rate:.0}/s)"));
     }
-    match &ended.stopped {
-        Some(failure) => Err(Failure::new(failure.exit, failure.text.clone())),
+    match ended.stopped {
+        Some(failure) => Err(failure),
         None if refused > 0 => Err(Failure::silent(Exit::Partial)),
         None => Ok(()),
     }

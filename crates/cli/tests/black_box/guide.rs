@@ -1,0 +1,66 @@
+//! The guide for beginners does what it says.
+
+use std::process::Command;
+
+use crate::support::{Server, run};
+
+const GUIDE: &str = include_str!("../../../../docs/guides/first-ten-minutes.md");
+
+/// The guide's blocks of code, each with its language, in their order.
+fn blocks() -> Vec<(&'static str, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = GUIDE.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((language, body.join("\n")));
+        }
+    }
+    blocks
+}
+
+#[tokio::test]
+async fn every_command_of_the_first_ten_minutes_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("shop.db");
+    let data = dir.path().join("tidings-data");
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_tidings")).parent().unwrap().display();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+
+    let (mut shown, mut commands) = (String::new(), 0);
+    let mut server: Option<Server> = None;
+    for (language, block) in blocks() {
+        match language {
+            "sh" if block == "tidings demo" => {}
+            // The first terminal: the server that runs there is ended, and the next is started.
+            "sh" if block.ends_with("tidings serve") => {
+                if let Some(mut server) = server.take() {
+                    server.stop().await;
+                }
+                let source = format!("shop=sqlite:{}", shop.display());
+                let sources = if block.contains("shop=sqlite:shop.db") { source.as_str() } else { "" };
+                server = Some(Server::on(&data, &[], &[("TIDINGS_SOURCES", sources)]).await);
+            }
+            "sh" => {
+                let url = &server.as_ref().unwrap().url;
+                let block = block.replace("http://127.0.0.1:7411", url);
+                let script = format!("set -eu\nexport TIDINGS_KEY=$(cat tidings-data/admin.key)\n{block}");
+                let mut bash = Command::new("bash");
+                bash.arg("-c").arg(script).current_dir(dir.path()).env_clear();
+                bash.env("PATH", &path).env("TIDINGS_URL", url);
+                let ran = run(bash, "").await;
+                assert_eq!(ran.code, Some(0), "{block}\n{ran:#?}");
+                shown.push_str(&ran.stdout);
+                shown.push_str(&ran.stderr);
+                commands += 1;
+            }
+            "sql" => rusqlite::Connection::open(&shop).unwrap().execute_batch(&block).unwrap(),
+            other => panic!("a block of code in '{other}'"),
+        }
+    }
+    assert!(commands >= 7, "{commands}");
+    for promised in ["was there already", "\"up_to_date\":true", "500 were there already", "order/order_7"] {
+        assert!(shown.contains(promised), "'{promised}' is not in:\n{shown}");
+    }
+    assert!(!shown.contains("order_8"), "{shown}");
+}
