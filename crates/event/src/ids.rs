@@ -172,7 +172,9 @@ fn check_length(text: &str) -> Result<(), TextError> {
 }
 
 fn check_text(text: &str) -> Result<(), TextError> {
-    if text.chars().any(char::is_control) {
+    // Most texts are plain ASCII, of which eight or more bytes are judged at once when none ends the loop early.
+    let plain = text.bytes().fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
+    if !plain && text.chars().any(char::is_control) {
         return Err(TextError::Malformed("must not hold control characters"));
     }
     Ok(())

@@ -430,10 +430,17 @@ impl<'a> Member<'a, '_, '_> {
     }
 
     /// One word of a list.
-    pub(crate) fn kind<T>(&mut self, parse: fn(&str) -> Option<T>, unknown: &'static str, known: &[&str]) -> Option<T> {
+    fn one_of<T>(
+        &mut self,
+        parse: fn(&str) -> Option<T>,
+        unknown: &'static str,
+        known: &[T],
+        name: fn(&T) -> &str,
+    ) -> Option<T> {
         let word = self.string()?;
         let kind = parse(&word);
         if kind.is_none() {
+            let known: Vec<&str> = known.iter().map(name).collect();
             self.report.add(self.at, unknown, format!("must be one of {}", known.join(", ")));
         }
         kind
@@ -469,13 +476,11 @@ impl<'a> Member<'a, '_, '_> {
     }
 
     fn source_kind(&mut self) -> Option<SourceKind> {
-        let known: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        self.kind(SourceKind::parse, code::SOURCE_TYPE_UNKNOWN, &known)
+        self.one_of(SourceKind::parse, code::SOURCE_TYPE_UNKNOWN, SourceKind::ALL, |kind| kind.as_str())
     }
 
     pub(crate) fn context_kind(&mut self) -> Option<ContextKind> {
-        let known: Vec<&str> = ContextKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        self.kind(ContextKind::parse, code::CONTEXT_TYPE_UNKNOWN, &known)
+        self.one_of(ContextKind::parse, code::CONTEXT_TYPE_UNKNOWN, ContextKind::ALL, |kind| kind.as_str())
     }
 
     fn entity(&mut self) -> Option<Entity> {

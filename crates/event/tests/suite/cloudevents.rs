@@ -14,8 +14,13 @@ const MEMBERS: &[(&str, &str)] = &[
     ("data", r#"{"a":1}"#),
 ];
 
+/// Members and their JSON.
+type Changes<'a> = &'a [(&'a str, &'a str)];
+/// Headers and their bytes.
+type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
 /// A valid CloudEvent with members replaced, added, or, for an empty value, left out.
-fn event_with(changes: &[(&str, &str)]) -> String {
+fn event_with(changes: Changes<'_>) -> String {
     let mut members: Vec<(&str, &str)> = MEMBERS.to_vec();
     for (name, value) in changes {
         match members.iter_mut().find(|(known, _)| known == name) {
@@ -31,7 +36,7 @@ fn event_with(changes: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-fn read(changes: &[(&str, &str)]) -> Event {
+fn read(changes: Changes<'_>) -> Event {
     parse_structured(event_with(changes).as_bytes(), &mut mint()).unwrap()
 }
 
@@ -43,7 +48,7 @@ fn found(rejection: &Rejection) -> Vec<(&str, &str)> {
 fn each_broken_rule_is_named_and_located() {
     let long = format!("\"https://example.com/{}\"", "x".repeat(255));
     #[rustfmt::skip]
-    let rows: &[(&[(&str, &str)], &str, &str)] = &[
+    let rows: &[(Changes<'_>, &str, &str)] = &[
         // changes, path, code
         (&[("specversion", "")], "/specversion", "member_missing"),
         (&[("specversion", r#""0.3""#)], "/specversion", "specversion_unsupported"),
@@ -212,7 +217,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("ce-tenant", "acme"),
 ];
 
-fn read_binary(more: &[(&str, &[u8])], body: &[u8]) -> Result<Event, Rejection> {
+fn read_binary(more: Headers<'_>, body: &[u8]) -> Result<Event, Rejection> {
     let headers = HEADERS.iter().map(|(name, value)| (*name, value.as_bytes()));
     let headers = headers.filter(|(name, _)| !more.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     parse_binary(headers.chain(more.iter().copied()), body, &mut mint())
@@ -240,7 +245,7 @@ fn headers_are_decoded_once() {
 #[test]
 fn a_binary_event_is_refused_by_the_same_rules() {
     #[rustfmt::skip]
-    let rows: &[(&[(&str, &[u8])], &[u8], ErrorCode, &str, &str)] = &[
+    let rows: &[(Headers<'_>, &[u8], ErrorCode, &str, &str)] = &[
         // headers, body, code, path, violation
         (&[("ce-actor", b"%ff")], b"{}", ErrorCode::EventInvalid, "/actor", "header_not_utf8"),
         (&[("ce-actor", b"\xff")], b"{}", ErrorCode::EventInvalid, "/actor", "header_not_utf8"),

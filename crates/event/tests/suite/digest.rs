@@ -81,3 +81,14 @@ fn every_member_counts() {
     assert_ne!(digest(&event, Sequence(1), moment, &hash), digest(&event, Sequence(1), later, &hash));
     assert_ne!(hash, hash_data(&Salt([8; 16]), &event.data));
 }
+
+#[test]
+fn the_document_publishes_these_vectors() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/event.md")).unwrap();
+    let joined: String = page.lines().collect();
+    let sparse = recorded(sparse_event());
+    let form = canonical_form(&sparse.event, sparse.sequence, sparse.recorded_at, &[0xab; 32]);
+    for vector in [digest_of(&full_event()), digest_of(&sparse_event()), hex(&form)] {
+        assert!(joined.contains(&vector), "docs/event.md lacks {vector}");
+    }
+}

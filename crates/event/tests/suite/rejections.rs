@@ -257,11 +257,16 @@ fn a_batch_is_judged_as_a_whole() {
     let good = event_with("id", "\"e1\"");
     let many = |count: usize| format!("[{}]", vec![good.as_str(); count].join(","));
     #[rustfmt::skip]
-    let rows: &[(String, ErrorCode, &[(&str, &str)])] = &[
+    type Row<'a> = (String, ErrorCode, &'a [(&'a str, &'a str)]);
+    let rows: &[Row<'_>] = &[
         ("[]".to_owned(), ErrorCode::EventInvalid, &[("", "batch_empty")]),
         ("5".to_owned(), ErrorCode::EventInvalid, &[("", "event_not_object")]),
         ("[[]]".to_owned(), ErrorCode::EventInvalid, &[("/0", "event_not_object")]),
-        (format!("[{good},null,7]"), ErrorCode::EventInvalid, &[("/1", "event_not_object"), ("/2", "event_not_object")]),
+        (
+            format!("[{good},null,7]"),
+            ErrorCode::EventInvalid,
+            &[("/1", "event_not_object"), ("/2", "event_not_object")],
+        ),
         (format!("[{good},{good}"), ErrorCode::BodyMalformed, &[("/1", "json_syntax")]),
         (format!("[{good},]"), ErrorCode::BodyMalformed, &[("/1", "json_syntax")]),
         (format!("[{good}]]"), ErrorCode::BodyMalformed, &[("", "trailing_bytes")]),
@@ -310,7 +315,7 @@ fn all_violations_are_found_at_once_up_to_a_bound() {
         rejection.detail,
         "/type: must be 2 to 5 dotted segments of lower snake case, like 'sales.lead.status_changed' (and 5 more)"
     );
-    let batch = format!("[{}]", vec![bad; 10].join(","));
+    let batch = format!("[{}]", [bad; 10].join(","));
     let rejection = parse_batch(batch.as_bytes(), &mut mint()).unwrap_err();
     assert_eq!(rejection.violations.len(), VIOLATIONS_MAX);
     assert!(rejection.detail.ends_with("(and 59 more)"), "{}", rejection.detail);

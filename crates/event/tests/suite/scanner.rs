@@ -178,3 +178,16 @@ fn an_object_of_very_many_keys_is_searched_in_one_sort() {
     let twice = format!("{{{},\"777\":1}}", keys.join(","));
     assert_eq!(json::check(twice.as_bytes(), 1).unwrap_err().wrong, Wrong::Duplicate);
 }
+
+#[test]
+fn every_byte_is_judged_alike_at_every_place_of_a_string() {
+    for before in 0..20 {
+        for byte in 0..=255u8 {
+            let mut bytes = vec![b'"'];
+            bytes.extend(std::iter::repeat_n(b'a', before));
+            bytes.push(byte);
+            bytes.extend(*b"n\xc3\xa9aaaaaaa\"");
+            assert_eq!(is_taken(&bytes), is_json(&bytes), "byte {byte} after {before}");
+        }
+    }
+}
