@@ -128,8 +128,8 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(64);
         let mut watched = Watched::new(ours, PATIENCE);
         peer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("a request sent");
-        let mut buffer = [0; 64];
-        watched.read(&mut buffer).await.expect("the request");
+        let mut buffer = [0; 27];
+        watched.read_exact(&mut buffer).await.expect("the request");
         let silence = tokio::time::timeout(Duration::from_secs(3_600), watched.read(&mut buffer)).await;
         assert!(silence.is_err(), "the read still waits: {silence:?}");
     }

@@ -41,10 +41,13 @@ pub fn install_metrics() -> &'static PrometheusHandle {
     })
 }
 
-/// Counters that were looked up before, by route, then method and status.
+/// Counters by method and status.
+type ByAnswer = HashMap<(&'static str, u16), (Counter, Histogram)>;
+
+/// Counters that were looked up before, by route.
 #[derive(Default)]
 pub(crate) struct Requests {
-    handles: RwLock<HashMap<Box<str>, HashMap<(&'static str, u16), (Counter, Histogram)>>>,
+    by_route: RwLock<HashMap<Box<str>, ByAnswer>>,
 }
 
 impl Requests {
@@ -52,8 +55,8 @@ impl Requests {
     pub(crate) fn record(&self, route: &str, method: &Method, status: u16, took: Duration) {
         let key = (method_label(method), status);
         {
-            let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some((count, seconds)) = handles.get(route).and_then(|of_route| of_route.get(&key)) {
+            let by_route = self.by_route.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((count, seconds)) = by_route.get(route).and_then(|of_route| of_route.get(&key)) {
                 count.increment(1);
                 seconds.record(took.as_secs_f64());
                 return;
@@ -66,8 +69,8 @@ impl Requests {
         let count = metrics::counter!("tidings_http_requests_total", &labels);
         count.increment(1);
         seconds.record(took.as_secs_f64());
-        let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
-        handles.entry(route.into()).or_default().insert(key, (count, seconds));
+        let mut by_route = self.by_route.write().unwrap_or_else(PoisonError::into_inner);
+        by_route.entry(route.into()).or_default().insert(key, (count, seconds));
     }
 }
 

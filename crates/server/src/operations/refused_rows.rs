@@ -94,7 +94,7 @@ fn render(source: &str, refused: Refused) -> wire::RefusedRow {
         source: source.to_owned(),
         id: refused.row.id,
         source_key: refused.row.source_key,
-        event: raw(refused.row.event),
+        event: raw(&refused.row.event),
         created_at: refused.row.created_at.to_string(),
         attempts: refused.attempts,
         error: reason,
@@ -106,8 +106,8 @@ fn violation(violation: tidings_event::Violation) -> wire::Violation {
 }
 
 /// The envelope as it stands in the row; as a string where it is not JSON.
-fn raw(event: Vec<u8>) -> Box<RawValue> {
-    let text = String::from_utf8_lossy(&event).into_owned();
+fn raw(event: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(event).into_owned();
     RawValue::from_string(text.clone())
         .or_else(|_| serde_json::value::to_raw_value(&text))
         .expect("a string can always be written as JSON")
