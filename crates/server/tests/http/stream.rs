@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, SseEvent, event, typed};
+use crate::support::{SECRET, Server, SseEvent, event, typed};
 
 const FEED: &str = "/v1/tenants/acme/feed";
 
@@ -133,17 +133,21 @@ async fn at_shutdown_a_stream_ends_with_its_last_cursor() {
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_go_on_says_why() {
+async fn a_stream_that_cannot_go_on_says_why_and_where_to_go_on() {
     let (server, store) = Server::start_faulty().await;
     let mut stream = server.admin().get(FEED).stream().await;
     stream.next().await.unwrap();
     stream.next().await.unwrap();
-    // The tenant's first event makes the reader look it up, which fails.
-    store.hold();
-    let admin = server.admin();
-    let emitting = tokio::spawn(async move { admin.post("/v1/events").json(&event("acme", json!({}))).send().await });
-    store.let_go();
-    emitting.await.unwrap().expect(201);
-    let first = stream.next_of("event").await;
-    assert_eq!(sequence(&first), 1);
+    // The tenant's first event has the reader look the tenant up, which fails.
+    store.break_after_append();
+    server.emit(&event("acme", json!({}))).await;
+    let progress = stream.next().await.unwrap();
+    let problem = stream.next().await.unwrap();
+    assert_eq!((progress.event.as_str(), problem.event.as_str()), ("progress", "problem"));
+    assert_eq!(problem.json()["code"], "storage_unavailable");
+    assert!(!problem.data.contains(SECRET));
+    assert_eq!(stream.next().await, None);
+    store.set_broken(false);
+    let mut again = server.admin().get(FEED).header("last-event-id", &progress.id).stream().await;
+    assert_eq!(sequence(&again.next_of("event").await), 1);
 }

@@ -18,6 +18,7 @@ pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     broken: AtomicBool,
     floor: AtomicU64,
+    breaks_after_append: AtomicBool,
     /// Each append takes one; plenty unless held.
     gate: Semaphore,
 }
@@ -26,13 +27,23 @@ const PLENTY: usize = 1_000_000;
 
 impl FaultyStore {
     pub(crate) fn over(inner: Arc<dyn Store>) -> Arc<Self> {
-        let (broken, floor) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { inner, broken, floor, gate: Semaphore::new(PLENTY) })
+        Arc::new(Self {
+            inner,
+            broken: AtomicBool::new(false),
+            floor: AtomicU64::new(0),
+            breaks_after_append: AtomicBool::new(false),
+            gate: Semaphore::new(PLENTY),
+        })
     }
 
     /// From now on the database cannot be reached, or can again.
     pub(crate) fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// The database cannot be reached once the next append has committed.
+    pub(crate) fn break_after_append(&self) {
+        self.breaks_after_append.store(true, Ordering::SeqCst);
     }
 
     /// From now on sequences at or below seem to be erased, for every tenant.
@@ -101,7 +112,11 @@ impl Store for FaultyStore {
     async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan> {
         drop(self.gate.acquire().await.expect("the gate is never closed"));
         self.check()?;
-        self.inner.append(partition, keys, decide).await
+        let plan = self.inner.append(partition, keys, decide).await?;
+        if self.breaks_after_append.swap(false, Ordering::SeqCst) {
+            self.set_broken(true);
+        }
+        Ok(plan)
     }
 
     async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>> {
