@@ -15,7 +15,7 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 const JOURNAL_BYTES: u32 = 64 * 1024 * 1024;
 /// Page cache of the writer and of each reader, in KiB.
 const WRITER_CACHE_KIB: i32 = 64 * 1024;
-const READER_CACHE_KIB: i32 = 16 * 1024;
+const READER_CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements kept by each connection.
 const STATEMENTS_MAX: usize = 128;
 /// Tries to bring the schema up to date; another process may be at the same.

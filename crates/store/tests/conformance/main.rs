@@ -1,5 +1,7 @@
 //! One suite for every store: what `Store` promises, asked of SQLite and of a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a promise that is broken ends its test")]
+
 mod append;
 mod feed;
 mod home;
