@@ -310,6 +310,8 @@ mod open;
 mod plan;
 pub mod postgres;
 mod row;
+#[cfg(test)]
+mod sample;
 mod search;
 pub mod source;
 pub mod sqlite;

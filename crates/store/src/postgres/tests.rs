@@ -4,7 +4,7 @@ use tidings_testkit::{Postgres, PostgresOptions as ServerOptions};
 
 use super::*;
 use crate::search::Driver;
-use crate::{Decide, Direction};
+use crate::{Decide, Direction, sample};
 
 fn options() -> PostgresOptions {
     PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) }
@@ -155,6 +155,67 @@ async fn a_connection_lost_while_deciding_is_certainly_nothing() {
     let failed = append.await.expect("a task");
     assert!(matches!(failed, Err(Error::Unavailable { ambiguous: false, .. })), "{failed:?}");
     store.append(PartitionId(0), AppendKeys::default(), nothing()).await.expect("another connection");
+}
+
+/// A few rows, which go as arrays, and many, which are copied.
+fn both_ways() -> [Vec<String>; 2] {
+    [2, 300].map(|count| (0..count).map(|at| format!("e{at}")).collect())
+}
+
+/// Makes the database do something for each new row; `kind` says when.
+async fn on_insert(database: &tidings_testkit::Database, kind: &str, body: &str) {
+    let sql = format!(
+        "CREATE FUNCTION tidings.spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$; \
+         CREATE {kind} FOR EACH ROW EXECUTE FUNCTION tidings.spoil()"
+    );
+    database.connect().await.batch_execute(&sql).await.expect("a trigger");
+}
+
+#[tokio::test]
+async fn a_connection_lost_during_the_commit_is_ambiguous() {
+    for ids in both_ways() {
+        let database = Postgres::shared().database().await;
+        let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+        let at_commit = "CONSTRAINT TRIGGER spoil AFTER INSERT ON tidings.events DEFERRABLE INITIALLY DEFERRED";
+        on_insert(&database, at_commit, "PERFORM pg_terminate_backend(pg_backend_pid());").await;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let lost = sample::append(&store, sample::events(&ids, 10)).await;
+        assert!(matches!(lost, Err(Error::Unavailable { ambiguous: true, .. })), "{lost:?}");
+        assert_eq!(store.head(PartitionId(0)).await.expect("another connection"), Position(0));
+    }
+}
+
+#[tokio::test]
+async fn rows_that_the_database_refuses_leave_nothing_and_that_is_certain() {
+    for ids in both_ways() {
+        let database = Postgres::shared().database().await;
+        let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+        let refuse = "IF NEW.event_id = 'e1' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END IF;";
+        on_insert(&database, "TRIGGER spoil BEFORE INSERT ON tidings.events", refuse).await;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        // More often than there are connections: each must come back clean.
+        for _ in 0..6 {
+            let refused = sample::append(&store, sample::events(&ids, 10)).await;
+            assert!(matches!(refused, Err(Error::Broken(_))), "{refused:?}");
+        }
+        assert_eq!(store.head(PartitionId(0)).await.expect("a head"), Position(0));
+        let tenant = store.tenant(&sample::tenant()).await.expect("an answer").expect("a tenant");
+        assert_eq!(tenant.head, Sequence(0));
+        let appended = sample::append(&store, sample::events(&["fine"], 10)).await.expect("an append");
+        assert_eq!(appended.rows[0].position, Position(1));
+    }
+}
+
+#[tokio::test]
+async fn no_room_at_the_server_is_not_available() {
+    let database = Postgres::shared().database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let full = "RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full';";
+    on_insert(&database, "TRIGGER spoil BEFORE INSERT ON tidings.events", full).await;
+    let refused = sample::append(&store, sample::events(&["e1"], 10)).await;
+    assert!(matches!(refused, Err(Error::Unavailable { ambiguous: false, .. })), "{refused:?}");
+    database.connect().await.batch_execute("DROP TRIGGER spoil ON tidings.events").await.expect("room");
+    sample::append(&store, sample::events(&["e1"], 10)).await.expect("an append");
 }
 
 #[tokio::test]

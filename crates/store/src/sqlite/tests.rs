@@ -1,15 +1,10 @@
 //! What only SQLite can show: its plans, and what it does when there is no room.
 
 use rusqlite::Connection;
-use tidings_event::log::AppendKeys;
-use tidings_event::{
-    Data, Digest, Event, EventId, EventType, Metadata, PartitionId, Recorded, Salt, Source, SourceKind, TenantId, Text,
-    Version,
-};
 
 use super::*;
 use crate::search::Driver;
-use crate::{Decide, Direction};
+use crate::{Direction, sample};
 
 async fn open(directory: &tempfile::TempDir) -> SqliteStore {
     let options = SqliteOptions { patience: Duration::from_millis(50), ..SqliteOptions::default() };
@@ -110,41 +105,8 @@ async fn every_read_of_the_log_goes_by_an_index_and_sorts_nothing() {
     }
 }
 
-fn big(id: &str) -> Event {
-    let text = |text: &str| Text::parse(text).expect("a text");
-    Event {
-        id: EventId::parse(id).expect("an id"),
-        event_type: EventType::parse("a.b").expect("a type"),
-        version: Version::first(),
-        timestamp: Timestamp::from_micros(0),
-        tenant: TenantId::parse("acme").expect("a tenant"),
-        project: None,
-        source: Source { kind: SourceKind::Service, id: text("s") },
-        entity: None,
-        actor: None,
-        data: Data::trusted(format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000)).into_bytes()),
-        metadata: Metadata { correlation_id: text(id), causation_id: None, context: None, traceparent: None },
-    }
-}
-
 async fn append_big(store: &SqliteStore, id: &str) -> Result<AppendPlan> {
-    let tenant = store.place(&[(TenantId::parse("acme").expect("a tenant"), PartitionId(0))]).await?.remove(0);
-    let event = big(id);
-    let keys = AppendKeys { tenants: vec![tenant.no], ids: Vec::new() };
-    let decide: Decide = Box::new(move |view| {
-        let row = Recorded {
-            event,
-            tenant_no: tenant.no,
-            partition: view.partition,
-            position: view.position.next(),
-            sequence: view.sequences[&tenant.no].next(),
-            recorded_at: view.recorded_at,
-            salt: Salt([0; 16]),
-            digest: Digest([0; 32]),
-        };
-        AppendPlan { rows: vec![row], verdicts: Vec::new() }
-    });
-    store.append(PartitionId(0), keys, decide).await
+    sample::append(store, sample::events(&[id], 100_000)).await
 }
 
 async fn set_pages_max(store: &SqliteStore, pages: i64) {
