@@ -342,7 +342,7 @@ async fn every_reader_gets_every_event_once_while_two_nodes_append() {
 #[tokio::test(flavor = "multi_thread")]
 async fn polling_alone_suffices_on_sqlite() {
     let log = Log::sqlite();
-    let quick = Bounds { busy: Duration::from_millis(1), idle: Duration::from_millis(5) };
+    let quick = Bounds { busy: Duration::from_millis(1), linger: Duration::ZERO, idle: Duration::from_millis(5) };
     let tail = TailOptions { poll: Some(quick), ..TailOptions::default() };
     let (here, there) = (log.engine_with(Options { tail, ..Options::default() }).await, log.engine().await);
     let mut feed = reader(&here, "acme", FeedStart::Start).await;
@@ -356,7 +356,7 @@ async fn polling_alone_suffices_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_beyond_the_end_of_a_log_that_lost_events_is_told() {
     let log = Log::sqlite();
-    let quick = Bounds { busy: Duration::from_millis(1), idle: Duration::from_millis(5) };
+    let quick = Bounds { busy: Duration::from_millis(1), linger: Duration::ZERO, idle: Duration::from_millis(5) };
     let tail = TailOptions { poll: Some(quick), ..TailOptions::default() };
     let (engine, store) = log.faulty(Options { tail, ..Options::default() }).await;
     engine.append(numbered("acme", 5)).await.unwrap();

@@ -17,7 +17,7 @@ use tidings_testkit::Postgres;
 /// Looks when it is poked or hinted at, and not by itself.
 fn drowsy() -> Options {
     const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
-    let pump = PumpOptions { poll: Bounds { busy: NEVER, idle: NEVER }, sweep: NEVER, ..quick().pump };
+    let pump = PumpOptions { poll: Bounds { busy: NEVER, linger: NEVER, idle: NEVER }, sweep: NEVER, ..quick().pump };
     Options { pump, ..quick() }
 }
 

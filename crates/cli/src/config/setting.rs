@@ -138,9 +138,9 @@ settings! {
     "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "67108864", "bytes",
         "Memory for the newest events, from which live readers are served; who is further behind reads from the database.";
     "pump.poll_max_ms", "TIDINGS_PUMP_POLL_MAX_MS", Some("pump-poll-max-ms"), Tuning, Kind::Integer(2, 10_000), "50", "milliseconds",
-        "The longest time between two looks at an outbox in which nothing happens; while something does, every 2 ms. What is committed after a pause waits for the next look, unless the producer's database notifies.";
+        "The longest time between two looks at an outbox in which nothing happens; while something does, and for a second after, every 2 ms. What is committed after a pause waits for the next look, unless the producer's database notifies.";
     "pump.sweep_ms", "TIDINGS_PUMP_SWEEP_MS", Some("pump-sweep-ms"), Tuning, Kind::Integer(100, 60_000), "1000", "milliseconds",
-        "How often an outbox is read from its first row on, for rows whose transaction committed late.";
+        "How often an outbox is read from its first row on even where nothing hints at anything new and even where such reads are slow.";
     "intents.stale_after_s", "TIDINGS_INTENTS_STALE_AFTER_S", Some("intents-stale-after-s"), Tuning, Kind::Integer(1, 604_800), "300", "seconds",
         "The age at which an intent that nobody confirmed is resolved by its probe, where it names none itself.";
 
