@@ -55,15 +55,15 @@ impl Producer {
         let event = parse_event(json.as_bytes(), mint).map_err(|rejection| anyhow::anyhow!("{rejection:?}"))?;
         match self {
             Self::Sqlite(connection) => {
-                let mut transaction = connection.transaction()?;
+                let transaction = connection.transaction()?;
                 transaction.execute("INSERT INTO orders (n) VALUES (?1)", [n as i64])?;
-                tidings_outbox::rusqlite::append(&mut transaction, &event)?;
+                tidings_outbox::rusqlite::append(&transaction, &event)?;
                 transaction.commit()?;
             }
             Self::Postgres(client) => {
-                let mut transaction = client.transaction().await?;
+                let transaction = client.transaction().await?;
                 transaction.execute("INSERT INTO orders (n) VALUES ($1)", &[&(n as i64)]).await?;
-                tidings_outbox::tokio_postgres::append(&mut transaction, &event).await?;
+                tidings_outbox::tokio_postgres::append(&transaction, &event).await?;
                 transaction.commit().await?;
             }
         }

@@ -283,7 +283,9 @@ impl Tail {
 fn default_poll(backend: Backend) -> Bounds {
     use std::time::Duration;
     match backend {
-        Backend::Sqlite => Bounds { busy: Duration::from_secs(1), linger: Duration::ZERO, idle: Duration::from_secs(1) },
+        Backend::Sqlite => {
+            Bounds { busy: Duration::from_secs(1), linger: Duration::ZERO, idle: Duration::from_secs(1) }
+        }
         Backend::Postgres => {
             Bounds { busy: Duration::from_millis(5), linger: Duration::ZERO, idle: Duration::from_millis(50) }
         }
