@@ -1,12 +1,10 @@
 //! What readers of the feed's pages are promised.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tidings_event::{Cursor, CursorKey, FilterHash, LogId, Sequence, TenantId};
 use tidings_server::wire;
 
-use crate::support::{Answer, Client, MASTER_KEY, Server, event, typed};
+use crate::support::{Answer, Client, MASTER_KEY, PATIENCE, Server, event, typed};
 
 const FEED: &str = "/v1/tenants/acme/feed";
 
@@ -105,8 +103,12 @@ async fn a_reader_that_waits_is_answered_when_the_server_shuts_down() {
     fill(&server, 1).await;
     let reader = server.admin();
     let waiting = tokio::spawn(async move { page(&reader, &[("from", "now"), ("wait", "60")]).await });
-    // Whether the request is in already does not matter to the promise; here it nearly always is.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let waits = async {
+        while !server.anyone().get("/metrics").send().await.text().contains("tidings_http_streams 1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waits).await.expect("the reader waits");
     server.begin_shutdown();
     let body = waiting.await.unwrap().expect(200).json();
     assert_eq!(body["events"], json!([]));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidings_server::wire;
 use tidings_store::OutboxSource;
 
-use crate::support::{Server, event};
+use crate::support::{PATIENCE, Server, event};
 
 /// Has the log refuse rows of the platform's outbox, as the pump would.
 async fn refused(server: &Server, rows: usize) -> Vec<i64> {
@@ -19,11 +19,16 @@ async fn refused(server: &Server, rows: usize) -> Vec<i64> {
         outbox.confirm_intent(&id).await.unwrap();
     }
     server.engine.poke_source("platform").unwrap();
-    let mut found = Vec::new();
-    while found.len() < rows {
-        found = outbox.refused(0, rows).await.unwrap();
-        tokio::task::yield_now().await;
-    }
+    let refusal = async {
+        loop {
+            let found = outbox.refused(0, rows).await.unwrap();
+            if found.len() == rows {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, refusal).await.expect("the rows are refused in time");
     found.iter().map(|refused| refused.row.id).collect()
 }
 
