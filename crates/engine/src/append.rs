@@ -308,6 +308,8 @@ impl Committer {
                 self.tail.look(self.partition);
             }
             gauge!(names::QUEUE_EVENTS).set(count(queue.waiting()));
+            // The callers that were just answered may bring their next event before the next commit is closed.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -126,6 +126,8 @@ impl Queue {
                 return (!items.is_empty()).then_some(items);
             }
             self.filled.notified().await;
+            // Whoever is ready to run now has its turn first, and joins the same commit.
+            tokio::task::yield_now().await;
         }
     }
 

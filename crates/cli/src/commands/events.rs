@@ -1,9 +1,10 @@
 //! `tidings events`: find events, look at one, see what led to what.
 
+use std::borrow::Cow;
+
 use clap::{Subcommand, ValueEnum};
 use http::Method;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::emit::single::text_argument;
@@ -106,8 +107,10 @@ pub(crate) fn run(context: &Context, command: &EventsCommand) -> Result<(), Fail
         EventsCommand::Trace(args) => {
             let api = context.api(&args.client)?;
             let path = format!("{}/trace", path(args));
-            let answer = run_until_interrupted(async { Ok(api.call(Method::GET, &path, None).await?) })?;
-            if context.voice.json { say(answer) } else { trace(context.voice, &answer, &args.id) }
+            let sent = api.read_sent(api.request(Method::GET, &path), bytes::Bytes::new());
+            let bytes = run_until_interrupted(async { Ok(sent.await?) })?;
+            let text = String::from_utf8_lossy(&bytes);
+            if context.voice.json { say(text) } else { trace(context.voice, &text, &args.id) }
         }
     }
 }
@@ -285,17 +288,40 @@ fn indent(json: &str) -> String {
     out
 }
 
+/// A trace as the server answers it; its events are shown as they are.
+#[derive(Deserialize)]
+struct Trace<'a> {
+    #[serde(borrow)]
+    nodes: Vec<TraceNode<'a>>,
+    truncated: bool,
+}
+
+#[derive(Deserialize)]
+struct TraceNode<'a> {
+    depth: u64,
+    #[serde(borrow)]
+    event: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
 /// Draws a trace. Its events come depth first, each with the number of causes above it.
-fn trace(voice: Voice, answer: &Value, wanted: &str) -> Result<(), Failure> {
-    let nodes = answer.get("nodes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let depths: Vec<u64> = nodes.iter().map(|node| node["depth"].as_u64().unwrap_or_default()).collect();
-    for (index, node) in nodes.iter().enumerate() {
-        let event = &node["event"];
-        let mark = if event["id"] == wanted { voice.paint(Style::Accent, "▶ ") } else { "  ".to_owned() };
+fn trace(voice: Voice, answer: &str, wanted: &str) -> Result<(), Failure> {
+    let trace: Trace<'_> =
+        serde_json::from_str(answer).map_err(|error| Failure::failed(format!("the trace cannot be read: {error}")))?;
+    let depths: Vec<u64> = trace.nodes.iter().map(|node| node.depth).collect();
+    for (index, node) in trace.nodes.iter().enumerate() {
+        let event = node.event.get();
+        let is_wanted = serde_json::from_str::<Named<'_>>(event).is_ok_and(|named| named.id == wanted);
+        let mark = if is_wanted { voice.paint(Style::Accent, "▶ ") } else { "  ".to_owned() };
         let branch = voice.paint(Style::Faint, branch(&depths, index));
-        say(format!("{mark}{branch}{}", line(voice, &event.to_string())))?;
+        say(format!("{mark}{branch}{}", line(voice, event)))?;
     }
-    if answer["truncated"] == Value::Bool(true) {
+    if trace.truncated {
         note("there are more events than one answer holds");
     }
     Ok(())
