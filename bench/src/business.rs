@@ -33,9 +33,13 @@ pub(crate) async fn cost(report: &mut Report, scale: Scale, server: &Arc<Postgre
     let admin = connect(&database.url()).await?;
     admin
         .batch_execute(
-            "CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
-             CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int, amount bigint, note text);
-             INSERT INTO account SELECT i, 0 FROM generate_series(1, 100000) i;",
+            "CREATE TABLE branch (id int PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
+             CREATE TABLE teller (id int PRIMARY KEY, branch int, balance bigint NOT NULL) WITH (fillfactor = 50);
+             CREATE TABLE account (id int PRIMARY KEY, branch int, balance bigint NOT NULL);
+             CREATE TABLE history (teller int, branch int, account int, amount bigint, at timestamptz);
+             INSERT INTO branch SELECT i, 0 FROM generate_series(1, 64) i;
+             INSERT INTO teller SELECT i, i % 64 + 1, 0 FROM generate_series(1, 640) i;
+             INSERT INTO account SELECT i, i % 64 + 1, 0 FROM generate_series(1, 100000) i;",
         )
         .await?;
     admin.batch_execute(tidings_outbox::sql::POSTGRES_OUTBOX).await?;
@@ -64,33 +68,40 @@ async fn transactions(url: &str, emit: Emit, time: Duration) -> Result<f64> {
     for client in 0..CLIENTS {
         let mut connection = connect(url).await?;
         tasks.push(tokio::spawn(async move {
-            let update = connection.prepare("UPDATE account SET balance = balance + $2 WHERE id = $1").await?;
-            let insert =
-                connection.prepare("INSERT INTO entry (account, amount, note) VALUES ($1, $2, 'paid')").await?;
+            // The transaction of TPC-B: what a bank does, five statements.
+            let account = connection.prepare("UPDATE account SET balance = balance + $2 WHERE id = $1").await?;
+            let balance = connection.prepare("SELECT balance FROM account WHERE id = $1").await?;
+            let teller = connection.prepare("UPDATE teller SET balance = balance + $2 WHERE id = $1").await?;
+            let branch = connection.prepare("UPDATE branch SET balance = balance + $2 WHERE id = $1").await?;
+            let history = connection.prepare("INSERT INTO history VALUES ($1, $2, $3, $4, now())").await?;
+            let outbox = tidings_outbox::tokio_postgres::prepare(&connection).await?;
             let mut maker = Maker::new("acme");
             let mut done = 0u64;
             while began.elapsed() < time {
                 let event = (emit != Emit::Nothing).then(|| maker.event());
-                let account = ((done * 7_919 + client as u64 * 104_729) % 100_000 + 1) as i32;
+                let dice = (done * 7_919 + client as u64 * 104_729) as i32 & 0x7fff_ffff;
+                let (a, t, b, amount) = (dice % 100_000 + 1, dice % 640 + 1, dice % 64 + 1, 5i64);
                 let transaction = connection.transaction().await?;
-                transaction.execute(&update, &[&account, &5i64]).await?;
+                transaction.execute(&account, &[&a, &amount]).await?;
+                transaction.query_one(&balance, &[&a]).await?;
+                transaction.execute(&teller, &[&t, &amount]).await?;
+                transaction.execute(&branch, &[&b, &amount]).await?;
+                let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&t, &b, &a, &amount];
+                let business = async { transaction.execute(&history, &parameters).await.map_err(anyhow::Error::from) };
                 match &event {
                     None => {
-                        transaction.execute(&insert, &[&account, &5i64]).await?;
+                        business.await?;
                     }
                     Some(event) if emit == Emit::Pipelined => {
-                        let business = async {
-                            transaction.execute(&insert, &[&account, &5i64]).await.map_err(anyhow::Error::from)
-                        };
                         let fact = async {
-                            tidings_outbox::tokio_postgres::append(&transaction, event)
+                            tidings_outbox::tokio_postgres::append_prepared(&transaction, &outbox, event)
                                 .await
                                 .map_err(anyhow::Error::from)
                         };
                         try_join!(business, fact)?;
                     }
                     Some(event) => {
-                        transaction.execute(&insert, &[&account, &5i64]).await?;
+                        business.await?;
                         tidings_outbox::tokio_postgres::append(&transaction, event).await?;
                     }
                 }

@@ -263,15 +263,16 @@ impl Pump {
 
     /// Waits until there may be something to read. `false` when the pump has to end.
     async fn wait_for_work(&self, pace: &mut Pace, ending: &CancellationToken) -> bool {
-        if !sleep_unless(HINT_SPACING, ending).await {
-            return false;
-        }
+        let looked = Instant::now();
         loop {
-            tokio::select! {
+            let hinted = tokio::select! {
                 () = ending.cancelled() => return false,
-                () = self.source.poke.notified() => return true,
-                () = self.source.source.hint() => return true,
-                () = tokio::time::sleep(pace.found(0)) => {}
+                () = self.source.poke.notified() => true,
+                () = self.source.source.hint() => true,
+                () = tokio::time::sleep(pace.found(0)) => false,
+            };
+            if hinted {
+                return sleep_unless(HINT_SPACING.saturating_sub(looked.elapsed()), ending).await;
             }
             if self.window.is_sweep_due(Instant::now(), self.options.sweep) {
                 return true;

@@ -33,7 +33,7 @@ use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::{Event, EventId};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row, Transaction};
+use tokio_postgres::{Client, GenericClient, Row, Statement, Transaction};
 
 use crate::{IntentOutcome, Probe, content, sql};
 
@@ -79,6 +79,22 @@ pub async fn append(tx: &Transaction<'_>, event: &Event) -> Result<(), Error> {
     let json = render(event)?;
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&event.id.as_str(), Type::TEXT), (&json, Type::TEXT)];
     let inserted = tx.execute_typed(sql::postgres::APPEND, &parameters).await.map_err(classify)?;
+    if inserted == 1 { Ok(()) } else { check_same(tx, event).await }
+}
+
+/// Prepares [`append_prepared`] on a connection.
+///
+/// Worth its one trip where a connection is kept: the server then plans the insert once, not with every event.
+/// A pool that keeps statements (`prepare_cached`) can prepare [`sql::postgres::APPEND`](crate::sql::postgres::APPEND)
+/// itself.
+pub async fn prepare(client: &impl GenericClient) -> Result<Statement, Error> {
+    client.prepare_typed(sql::postgres::APPEND, &[Type::TEXT, Type::TEXT]).await.map_err(classify)
+}
+
+/// Like [`append`], with the statement from [`prepare`] on the same connection.
+pub async fn append_prepared(tx: &Transaction<'_>, statement: &Statement, event: &Event) -> Result<(), Error> {
+    let json = render(event)?;
+    let inserted = tx.execute(statement, &[&event.id.as_str(), &json]).await.map_err(classify)?;
     if inserted == 1 { Ok(()) } else { check_same(tx, event).await }
 }
 

@@ -2,8 +2,8 @@
 
 use tidings_testkit::{Postgres, PostgresOptions as ServerOptions};
 
-use super::*;
 use super::pool::Lease;
+use super::*;
 use crate::search::Driver;
 use crate::{Decide, Direction, sample};
 
@@ -88,8 +88,8 @@ async fn every_read_of_the_log_goes_by_its_index_whenever_it_was_planned() {
     ];
     // A plan is kept as long as its connection, so it must be right however small the table was when it was made.
     let mut written = 0;
-    for rows in [0_usize, 1, 40, 400] {
-        let ids: Vec<String> = (written..rows).map(|n| format!("event-{n:04}")).collect();
+    for rows in [0_usize, 1, 40, 100, 160, 240, 400] {
+        let ids: Vec<String> = (written..rows).map(|n| format!("event-{n:020}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         if !ids.is_empty() {
             sample::append(&store, sample::events(&ids, 100)).await.expect("an append");

@@ -9,6 +9,9 @@ select id, source_key, event::text as event, (extract(epoch from created_at) * 1
 from tidings.outbox where state = 'confirmed' and error is null and id >= $1 order by id limit $2) as waiting\
 ) as measured where before is null or before < $3 order by id";
 
+pub(super) const ANY_WAITING: &str =
+    "select exists (select 1 from tidings.outbox where state = 'confirmed' and error is null)";
+
 /// $1 ids.
 pub(super) const DELETE: &str = "delete from tidings.outbox where id = any ($1) and state = 'confirmed'";
 
