@@ -32,7 +32,8 @@ create table if not exists tidings.outbox (
   -- Rises in order of insertion; confirming an intent gives it a new one.
   id         bigint      generated always as identity primary key,
   -- The event's id, chosen by the producer before the write.
-  source_key text collate "C" not null unique check (source_key ~ '^[!-\-/-~]{1,255}$'),
+  source_key text collate "C" not null unique check (
+    octet_length(source_key) between 1 and 255 and source_key !~ '[^!-\-/-~]'),
   state      text        not null default 'confirmed' check (state in ('intent', 'confirmed')),
   -- The envelope, kept as it was written.
   event      json        not null check (json_typeof(event) = 'object'),
