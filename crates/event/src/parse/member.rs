@@ -194,10 +194,15 @@ impl<'a> Member<'a, '_, '_> {
     }
 
     pub(super) fn source(&mut self) -> Option<Source> {
+        self.typed_id(|member| member.source_kind()).map(|(kind, id)| Source { kind, id })
+    }
+
+    /// An object of a `type`, read by the given function, and an `id`; nothing else.
+    fn typed_id<K>(&mut self, read_kind: impl Fn(&mut Member<'_, '_, '_>) -> Option<K>) -> Option<(K, Text)> {
         let (mut kind, mut id) = (Slot::Absent, Slot::Absent);
         self.object(|name, member| {
             match name {
-                "type" => member.fill(&mut kind, Member::source_kind),
+                "type" => member.fill(&mut kind, &read_kind),
                 "id" => member.fill(&mut id, Member::text),
                 _ => return false,
             };
@@ -205,7 +210,7 @@ impl<'a> Member<'a, '_, '_> {
         })?;
         let kind = kind.required(self.at, "type", self.report);
         let id = id.required(self.at, "id", self.report);
-        Some(Source { kind: kind?, id: id? })
+        Some((kind?, id?))
     }
 
     fn source_kind(&mut self) -> Option<SourceKind> {
@@ -217,33 +222,11 @@ impl<'a> Member<'a, '_, '_> {
     }
 
     pub(super) fn entity(&mut self) -> Option<Entity> {
-        let (mut kind, mut id) = (Slot::Absent, Slot::Absent);
-        self.object(|name, member| {
-            match name {
-                "type" => member.fill(&mut kind, Member::text),
-                "id" => member.fill(&mut id, Member::text),
-                _ => return false,
-            };
-            true
-        })?;
-        let kind = kind.required(self.at, "type", self.report);
-        let id = id.required(self.at, "id", self.report);
-        Some(Entity { kind: kind?, id: id? })
+        self.typed_id(|member| member.text()).map(|(kind, id)| Entity { kind, id })
     }
 
     fn context(&mut self) -> Option<Context> {
-        let (mut kind, mut id) = (Slot::Absent, Slot::Absent);
-        self.object(|name, member| {
-            match name {
-                "type" => member.fill(&mut kind, Member::context_kind),
-                "id" => member.fill(&mut id, Member::text),
-                _ => return false,
-            };
-            true
-        })?;
-        let kind = kind.required(self.at, "type", self.report);
-        let id = id.required(self.at, "id", self.report);
-        Some(Context { kind: kind?, id: id? })
+        self.typed_id(|member| member.context_kind()).map(|(kind, id)| Context { kind, id })
     }
 
     pub(super) fn metadata(&mut self) -> Option<DraftMetadata> {
