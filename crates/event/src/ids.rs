@@ -130,6 +130,12 @@ text!(
     check_text
 );
 
+text!(
+    /// An endpoint's public id: `ep_` and a ULID.
+    EndpointId,
+    check_endpoint_id
+);
+
 impl TenantId {
     /// The tenant of Tidings' own events.
     #[must_use]
@@ -196,6 +202,12 @@ fn check_event_id(text: &str) -> Result<(), TextError> {
     }
 }
 
+fn check_endpoint_id(text: &str) -> Result<(), TextError> {
+    const SHAPE: TextError = TextError::Malformed("must be 'ep_' and 26 characters of a ULID");
+    let ulid = text.strip_prefix("ep_").ok_or(SHAPE)?;
+    ulid::Ulid::from_string(ulid).map(|_| ()).map_err(|_| SHAPE)
+}
+
 fn check_event_type(text: &str) -> Result<(), TextError> {
     const SHAPE: TextError =
         TextError::Malformed("must be 2 to 5 dotted segments of lower snake case, like 'sales.lead.status_changed'");
@@ -259,6 +271,55 @@ number!(
     /// The store's short name of a tenant. Never shown.
     TenantNo(i64)
 );
+
+number!(
+    /// The store's short name of an endpoint, from 1. Never shown.
+    EndpointNo(i64)
+);
+number!(
+    /// The store's short name of a replay, from 1. Never shown.
+    ReplayNo(i64)
+);
+number!(
+    /// Counts the changes of subscriptions in a partition. Moved under the lock of the partition's head, so that every
+    /// change stands between two positions of the log.
+    Revision(u64)
+);
+number!(
+    /// Counts the owners that a partition's router has had. Whoever moves the checkpoint proves it.
+    Epoch(u64)
+);
+
+/// Names a lane: an endpoint's own, or that of a replay to it. Stored as one number: an endpoint's is positive, a
+/// replay's negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneNo(pub i64);
+
+impl From<EndpointNo> for LaneNo {
+    fn from(endpoint: EndpointNo) -> Self {
+        Self(endpoint.0)
+    }
+}
+
+impl From<ReplayNo> for LaneNo {
+    fn from(replay: ReplayNo) -> Self {
+        Self(-replay.0)
+    }
+}
+
+impl LaneNo {
+    /// The endpoint whose own lane this is.
+    #[must_use]
+    pub fn endpoint(self) -> Option<EndpointNo> {
+        (self.0 > 0).then_some(EndpointNo(self.0))
+    }
+
+    /// The replay whose lane this is.
+    #[must_use]
+    pub fn replay(self) -> Option<ReplayNo> {
+        (self.0 < 0).then_some(ReplayNo(-self.0))
+    }
+}
 
 /// Names one life of a log: made when the store is created, changed when it is restored from a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

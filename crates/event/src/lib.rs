@@ -7,6 +7,7 @@
 pub mod cloudevents;
 mod code;
 mod cursor;
+pub mod delivery;
 mod digest;
 mod envelope;
 mod ids;
@@ -25,8 +26,8 @@ pub use cursor::{Cursor, CursorError, CursorKey, CursorSealer, FilterHash, Tenan
 pub use digest::{canonical_form, digest, hash_data};
 pub use envelope::{Context, ContextKind, Data, Entity, Event, Metadata, Recorded, Source, SourceKind};
 pub use ids::{
-    Digest, EventId, EventType, LogId, PartitionId, Position, Salt, Sequence, TenantId, TenantNo, Text, TextError,
-    Version,
+    Digest, EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, LogId, PartitionId, Position, ReplayNo, Revision,
+    Salt, Sequence, TenantId, TenantNo, Text, TextError, Version,
 };
 pub use mint::{Mint, SystemMint};
 pub use parse::{Batch, parse_batch, parse_event, parse_own_event};

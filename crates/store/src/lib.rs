@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView};
 use tidings_event::{
-    EventId, EventType, LogId, PartitionId, Position, Recorded, Sequence, SourceKind, TenantId, TenantNo, Text,
+    EventId, EventType, LogId, PartitionId, Position, Recorded, Revision, Sequence, SourceKind, TenantId, TenantNo, Text,
     Timestamp,
 };
 
@@ -85,6 +85,25 @@ pub struct TenantRow {
     pub floor: Sequence,
     /// When it was first seen.
     pub created_at: Timestamp,
+}
+
+/// Where a partition ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// Its last position.
+    pub position: Position,
+    /// How often its subscriptions were changed.
+    pub revision: Revision,
+}
+
+/// A piece of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TailSlice {
+    /// Rows in order of position, contiguous after the position that was asked for.
+    pub events: Vec<Recorded>,
+    /// The partition's revision, read no earlier than the rows: it covers every change of subscriptions that was made
+    /// before the last of them was written.
+    pub revision: Revision,
 }
 
 /// A piece of a tenant's log.
@@ -230,7 +249,7 @@ pub type Decide = Box<dyn FnOnce(AppendView) -> AppendPlan + Send>;
 
 /// The log and what belongs to it. Each method is one whole business step, atomic by itself.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: DeliveryStore {
     /// Which database is underneath.
     fn backend(&self) -> Backend;
 
@@ -255,23 +274,13 @@ pub trait Store: Send + Sync + 'static {
     /// The one way into the log. In one transaction: locks the partition's head row, reads what `keys` asks for,
     /// lets `decide` plan, writes the plan's rows, advances the heads, commits. Returns the plan once it is durable.
     /// On an error nothing was written, unless the error says that it is ambiguous.
-    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan>;
+    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended>;
 
     /// Rows of a partition after a position, contiguous, oldest first.
-    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>>;
+    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice>;
 
-    /// A partition's last position.
-    async fn head(&self, partition: PartitionId) -> Result<Position>;
-
-    /// Every partition's last position, in order of partition. Asked for many times a second, so a store overrides
-    /// this with a single statement.
-    async fn heads(&self) -> Result<Vec<Position>> {
-        let mut heads = Vec::new();
-        for partition in 0..self.log().partitions {
-            heads.push(self.head(PartitionId(partition)).await?);
-        }
-        Ok(heads)
-    }
+    /// Every partition's head, in order of partition. Asked for many times a second: one statement.
+    async fn heads(&self) -> Result<Vec<Head>>;
 
     /// A tenant's events after a sequence.
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice>;
@@ -304,6 +313,7 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self);
 }
 
+mod delivery;
 mod migrations;
 mod names;
 mod open;
@@ -316,6 +326,11 @@ mod search;
 pub mod source;
 pub mod sqlite;
 
+pub use delivery::{
+    Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState,
+    DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow, ReplayState,
+    RouteOutcome, RouterState, RoutingChanges, SelectionRow,
+};
 pub use open::{StoreOptions, open_store};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
