@@ -88,6 +88,12 @@ codes! {
     SourceNotFound = "source_not_found", 404, "There is no such source", false, true;
     /// There is no refused row with this id in the source's outbox.
     OutboxRowNotFound = "outbox_row_not_found", 404, "There is no such refused row", false, true;
+    /// The tenant has no endpoint with this id.
+    EndpointNotFound = "endpoint_not_found", 404, "There is no such endpoint", false, true;
+    /// The tenant has no dead letter with this id.
+    DeadLetterNotFound = "dead_letter_not_found", 404, "There is no such dead letter", false, true;
+    /// The endpoint has no replay with this id.
+    ReplayNotFound = "replay_not_found", 404, "There is no such replay", false, true;
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here", false, true;
     /// None of the accepted types can be given.
@@ -100,8 +106,14 @@ codes! {
     IntentConflict = "intent_conflict", 409, "The source key is taken by other content", false, true;
     /// The cursor is of another log, or lies beyond this one's end.
     LogRewound = "log_rewound", 409, "The cursor is of another log", false, true;
+    /// The tenant has as many endpoints as it may have.
+    EndpointLimit = "endpoint_limit", 409, "The tenant has as many endpoints as it may have", false, true;
+    /// The endpoint's state does not allow this now.
+    EndpointBusy = "endpoint_busy", 409, "The endpoint's state does not allow this now", true, true;
     /// What the cursor points at was erased by retention.
     CursorExpired = "cursor_expired", 410, "The cursor is below the retention floor", false, true;
+    /// Events that were asked for by a sequence or a time were erased by retention.
+    RangeExpired = "range_expired", 410, "Events of the range were erased", false, true;
     /// More events than a batch may hold.
     BatchTooLarge = "batch_too_large", 413, "Too many events in one batch", false, true;
     /// More bytes than a request may have.
@@ -112,6 +124,10 @@ codes! {
     EventInvalid = "event_invalid", 422, "The event is not valid", false, true;
     /// A batch over several tenants leaves ids out, so that a retry could not complete it.
     EventIdsRequired = "event_ids_required", 422, "Events of several tenants need their own ids", false, true;
+    /// A member of an endpoint, a replay, a rotation or a back-test breaks a rule; `errors` says which and where.
+    EndpointInvalid = "endpoint_invalid", 422, "What is asked of the endpoint is not valid", false, true;
+    /// The endpoint did not answer the ownership challenge.
+    ChallengeFailed = "challenge_failed", 422, "The endpoint did not answer the challenge", true, true;
     /// The caller sends faster than it may.
     RateLimited = "rate_limited", 429, "Too many requests", true, true;
     /// Something broke that should not.

@@ -85,6 +85,14 @@ violation_codes! {
     TENANTS_WRONG = "tenants_wrong": "A key's tenants do not fit its role.";
     TYPE_PREFIXES_WRONG = "type_prefixes_wrong": "A key's type prefixes do not fit its role.";
     TYPE_PREFIX_MALFORMED = "type_prefix_malformed": "A type prefix must be segments of a type, like sales. or sales.lead.created.";
+    VALUE_UNKNOWN = "value_unknown": "The value is none of the words that are known here.";
+    NUMBER_OUT_OF_RANGE = "number_out_of_range": "The number lies outside its bounds.";
+    URL_MALFORMED = "url_malformed": "The text is not an absolute http or https URL without credentials and fragment.";
+    URL_FORBIDDEN = "url_forbidden": "The URL's scheme, port or address may not be requested by this server.";
+    HEADER_RESERVED = "header_reserved": "Deliveries carry a header of this name by themselves, or it belongs to the connection.";
+    SCHEDULE_WRONG = "schedule_wrong": "A retry schedule must be 1 to 20 waits of at most a week each, and at most 30 days together.";
+    SECRET_MALFORMED = "secret_malformed": "A secret must be whsec_ or whsk_ and base64 of as many bytes as its scheme takes.";
+    RANGE_WRONG = "range_wrong": "The range ends before it begins.";
 }
 
 /// A code that this version does not know, from a newer server say, is read as `unknown`; the message still says
