@@ -259,7 +259,7 @@ fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, A
 }
 
 /// What needs no lock is worked out before the lock is taken.
-fn prepare(event: Event, tenant_no: TenantNo) -> Prepared {
+pub(crate) fn prepare(event: Event, tenant_no: TenantNo) -> Prepared {
     let salt = Salt(rand::random());
     let data_hash = hash_data(&salt, &event.data);
     Prepared { event, tenant_no, salt, data_hash }

@@ -101,7 +101,7 @@ impl Error {
     }
 }
 
-fn store_code(error: &tidings_store::Error) -> ErrorCode {
+pub(crate) fn store_code(error: &tidings_store::Error) -> ErrorCode {
     match error {
         tidings_store::Error::Unavailable { .. } => ErrorCode::StorageUnavailable,
         tidings_store::Error::Unusable(_) | tidings_store::Error::Broken(_) => ErrorCode::Internal,

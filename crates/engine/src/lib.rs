@@ -5,6 +5,7 @@
 
 mod append;
 mod egress;
+pub mod endpoints;
 mod engine;
 mod error;
 mod feed;
@@ -18,10 +19,13 @@ mod queue;
 mod reconcile;
 mod ring;
 mod search;
+mod secrets;
 mod sources;
+mod system;
 mod tail;
 
 pub use append::{Appender, IdTaken};
+pub use endpoints::{EndpointError, Endpoints};
 pub use engine::Engine;
 pub use error::{AppendError, Error, FeedError};
 pub use feed::{FeedPage, FeedReader, FeedStart};

@@ -1,0 +1,68 @@
+//! Endpoints: making, changing and operating the targets of webhooks.
+//!
+//! Every change is one transaction with the event that tells of it. Who delivers learns of a change by the revision
+//! of the partition, which the change moves; nothing here speaks to the router.
+
+mod answers;
+mod error;
+mod sender;
+mod signatures;
+mod types;
+
+use tidings_event::{EndpointId, EventId, TenantId};
+use tokio::sync::Semaphore;
+
+use crate::Engine;
+use crate::egress::Egress;
+use crate::secrets::SecretBox;
+
+pub use answers::{
+    Attempt, AttemptSearch, AttemptStatus, Backtest, BacktestQuery, DeadLetterView, DeadSearch, EXPLAINED_ATTEMPTS,
+    Exchange, Explanation, FailedFilter, Latency, NewReplay, Outcome, PAGE_MAX, Replay, ReplayStarted, SAMPLE_MAX,
+    SCAN_EVENTS_MAX, STATS_ATTEMPTS, Stats, Until, Window,
+};
+pub use error::EndpointError;
+pub(crate) use sender::Sender;
+pub use tidings_event::delivery::{CircuitState, DeadReason, Failure};
+pub use tidings_store::{EndpointStatus, ReplayState};
+pub(crate) use types::Kept;
+pub use types::{
+    CloudEventsMode, DESCRIPTION_CHARS_MAX, ENDPOINTS_MAX, Endpoint, EndpointPatch, EndpointSettings, Format, From,
+    HEADER_NAME_CHARS_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, NewEndpoint, OVERLAP_S, OVERLAP_S_MAX, Ordering,
+    RATE_MAX, RETRY_SCHEDULE_S, Rotate, SECRETS_MAX, Scheme, SecretInfo, TIMEOUT_MS, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    URL_CHARS_MAX, Wanted, Who,
+};
+
+/// Answers of operations on endpoints.
+pub type Result<T, E = EndpointError> = std::result::Result<T, E>;
+
+/// Requests to endpoints that callers make by hand (tests, challenges) and that may be under way at once.
+const EXCHANGES_MAX: usize = 16;
+
+/// What operations on endpoints need beside the log.
+pub(crate) struct Parts {
+    pub(crate) egress: Egress,
+    pub(crate) secrets: SecretBox,
+    pub(crate) exchanges: Semaphore,
+}
+
+impl Parts {
+    /// Prepares the way out and derives the key of the secrets from the master key.
+    pub(crate) fn new(egress: Egress, master: &[u8; 32]) -> Self {
+        Self { egress, secrets: SecretBox::derive(master), exchanges: Semaphore::new(EXCHANGES_MAX) }
+    }
+}
+
+/// The endpoints of all tenants. Cheap to clone.
+#[derive(Clone)]
+pub struct Endpoints {
+    engine: Engine,
+}
+
+impl Engine {
+    /// The endpoints of all tenants.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints { engine: self.clone() }
+    }
+}

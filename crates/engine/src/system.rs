@@ -1,0 +1,228 @@
+//! Tidings' own events: what happened to endpoints, replays, keys, and who was turned away.
+//!
+//! They go to the tenant `$system`, and where they are about a tenant's deliveries to the tenant itself. They enter
+//! the log like any other, where it can be in the same transaction as the change that they speak of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use tidings_core::append::{self as decision, Prepared, Request};
+use tidings_event::{
+    Data, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Source, SourceKind, TenantId, Text,
+    Timestamp, Version,
+};
+use tidings_store::{Append, Result};
+use ulid::Ulid;
+
+use crate::append::{now, prepare};
+use crate::endpoints::Who;
+use crate::places::Places;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    EndpointCreated,
+    EndpointUpdated,
+    EndpointDeleted,
+    EndpointDisabled,
+    EndpointEnabled,
+    SecretRotated,
+    CircuitOpened,
+    CircuitClosed,
+    DeadLettered,
+    ReplayStarted,
+    ReplayCancelled,
+    ReplayFinished,
+    KeyCreated,
+    KeyRevoked,
+    AccessDenied,
+}
+
+impl Kind {
+    /// The event's type.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointCreated => "tidings.endpoint.created",
+            Self::EndpointUpdated => "tidings.endpoint.updated",
+            Self::EndpointDeleted => "tidings.endpoint.deleted",
+            Self::EndpointDisabled => "tidings.endpoint.disabled",
+            Self::EndpointEnabled => "tidings.endpoint.enabled",
+            Self::SecretRotated => "tidings.endpoint.secret_rotated",
+            Self::CircuitOpened => "tidings.endpoint.circuit_opened",
+            Self::CircuitClosed => "tidings.endpoint.circuit_closed",
+            Self::DeadLettered => "tidings.delivery.dead_lettered",
+            Self::ReplayStarted => "tidings.replay.started",
+            Self::ReplayCancelled => "tidings.replay.cancelled",
+            Self::ReplayFinished => "tidings.replay.finished",
+            Self::KeyCreated => "tidings.key.created",
+            Self::KeyRevoked => "tidings.key.revoked",
+            Self::AccessDenied => "tidings.access.denied",
+        }
+    }
+
+    /// Whether the tenant whose endpoint it is hears of it, too.
+    pub(crate) const fn concerns_tenant(self) -> bool {
+        matches!(
+            self,
+            Self::EndpointDisabled
+                | Self::SecretRotated
+                | Self::CircuitOpened
+                | Self::CircuitClosed
+                | Self::DeadLettered
+        )
+    }
+}
+
+/// One thing that happened, before it is an event.
+#[derive(Debug, Clone)]
+pub(crate) struct Fact {
+    pub(crate) kind: Kind,
+    /// Who did it; none where Tidings did by itself.
+    pub(crate) who: Option<Who>,
+    /// Whom it is about; none for what belongs to no tenant.
+    pub(crate) tenant: Option<TenantId>,
+    /// What kind of thing it is about, and which.
+    pub(crate) entity: (&'static str, String),
+    /// What else there is to say.
+    pub(crate) data: Map<String, Value>,
+}
+
+impl Fact {
+    /// Something that happened to an endpoint. `data` is an object; anything else says nothing.
+    pub(crate) fn of_endpoint(
+        kind: Kind,
+        who: Option<&Who>,
+        tenant: &TenantId,
+        endpoint: &EndpointId,
+        data: Value,
+    ) -> Self {
+        let mut members = Map::new();
+        members.insert("endpoint".to_owned(), json!(endpoint.as_str()));
+        if let Value::Object(more) = data {
+            members.extend(more);
+        }
+        let entity = ("endpoint", endpoint.as_str().to_owned());
+        Self { kind, who: who.cloned(), tenant: Some(tenant.clone()), entity, data: members }
+    }
+
+    /// The events that tell of it: one to `$system`, and one to the tenant with `-t` behind the id where it concerns
+    /// the tenant. `id` is 1 to 253 visible ASCII characters without a dot; the same id makes the same events.
+    pub(crate) fn events(&self, id: &str, at: Timestamp) -> Vec<Event> {
+        let system = TenantId::system();
+        let mut events = vec![event(self, &system, id, at)];
+        if let Some(tenant) = self.tenant.as_ref().filter(|tenant| self.kind.concerns_tenant() && **tenant != system) {
+            events.push(event(self, tenant, &format!("{id}-t"), at));
+        }
+        events
+    }
+}
+
+/// The event that tells a tenant of a fact.
+pub(crate) fn event(fact: &Fact, tenant: &TenantId, id: &str, at: Timestamp) -> Event {
+    let mut data = fact.data.clone();
+    if let Some(about) = &fact.tenant {
+        data.insert("tenant".to_owned(), json!(about.as_str()));
+    }
+    if let Some(who) = &fact.who {
+        data.insert("by".to_owned(), json!({ "key": who.key, "role": who.role.as_str() }));
+    }
+    let id = EventId::trusted(id);
+    Event {
+        event_type: EventType::trusted(fact.kind.as_str()),
+        version: Version::first(),
+        timestamp: at,
+        tenant: tenant.clone(),
+        project: None,
+        source: Source { kind: SourceKind::System, id: Text::trusted("tidings") },
+        entity: Some(Entity { kind: Text::trusted(fact.entity.0), id: Text::trusted(fact.entity.1.clone()) }),
+        actor: fact.who.as_ref().and_then(|who| Text::parse(&who.key).ok()),
+        data: Data::trusted(Value::Object(data).to_string()),
+        metadata: Metadata { correlation_id: Text::of_id(&id), causation_id: None, context: None, traceparent: None },
+        id,
+    }
+}
+
+/// The appends that bring these events into the log, one for each partition, rising; for the transaction of something
+/// else.
+pub(crate) async fn appends(places: &Places, events: Vec<Event>) -> Result<Vec<Append>> {
+    let mut parts: BTreeMap<PartitionId, Vec<Request>> = BTreeMap::new();
+    for event in events {
+        let place = places.of(&event.tenant).await?;
+        // Each for itself: one whose id is taken must not keep the others out.
+        parts.entry(place.partition).or_default().push(Request { events: vec![prepare(event, place.no)] });
+    }
+    Ok(parts
+        .into_iter()
+        .map(|(partition, requests)| Append {
+            partition,
+            keys: decision::keys(&requests),
+            decide: Box::new(move |view| decision::plan(view, requests, now())),
+        })
+        .collect())
+}
+
+/// Room for facts that are known only once the change is decided, inside its transaction.
+pub(crate) struct Reserved {
+    ids: Vec<String>,
+    slots: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Reserved {
+    /// Puts facts into the room that was reserved; what finds no room is left out.
+    pub(crate) fn tell(self, facts: &[Fact], at: Timestamp) {
+        debug_assert!(facts.len() <= self.ids.len(), "room is reserved for every fact of a change");
+        let events = facts.iter().zip(&self.ids).flat_map(|(fact, id)| fact.events(id, at));
+        self.slots.lock().extend(events);
+    }
+}
+
+/// Appends for up to `count` facts about a tenant, which are told while the change is decided. Their places and ids
+/// are settled now, as the store asks for both before anything is decided.
+pub(crate) async fn reserve(places: &Places, tenant: &TenantId, count: usize) -> Result<(Reserved, Vec<Append>)> {
+    let ids: Vec<String> = (0..count).map(|_| Ulid::generate().to_string()).collect();
+    let slots: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let system = TenantId::system();
+    let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
+    for (who, suffix) in [(&system, ""), (tenant, "-t")] {
+        let place = places.of(who).await?;
+        let part = parts.entry(place.partition).or_default();
+        if part.tenants.iter().all(|(known, _)| known != who) {
+            part.tenants.push((who.clone(), place.no));
+        }
+        part.ids.extend(ids.iter().map(|id| (place.no, EventId::trusted(format!("{id}{suffix}")))));
+    }
+    let appends = parts
+        .into_iter()
+        .map(|(partition, Part { tenants, ids })| {
+            let slots = slots.clone();
+            Append {
+                partition,
+                keys: tidings_event::log::AppendKeys { tenants: tenants.iter().map(|(_, no)| *no).collect(), ids },
+                decide: Box::new(move |view| {
+                    let requests = slots
+                        .lock()
+                        .iter()
+                        .filter_map(|event| {
+                            let (_, no) = tenants.iter().find(|(tenant, _)| *tenant == event.tenant)?;
+                            Some(Request { events: vec![prepared(event.clone(), *no)] })
+                        })
+                        .collect();
+                    decision::plan(view, requests, now())
+                }),
+            }
+        })
+        .collect();
+    Ok((Reserved { ids, slots }, appends))
+}
+
+#[derive(Default)]
+struct Part {
+    tenants: Vec<(TenantId, tidings_event::TenantNo)>,
+    ids: Vec<(tidings_event::TenantNo, EventId)>,
+}
+
+fn prepared(event: Event, no: tidings_event::TenantNo) -> Prepared {
+    prepare(event, no)
+}
