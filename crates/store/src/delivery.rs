@@ -433,8 +433,12 @@ pub trait DeliveryStore: Send + Sync + 'static {
 
     /// Stores a replay at the next revision of the partition, with a lane that begins at its `after`. Returns it
     /// numbered, or nothing when the endpoint has `running_max` running replays or is deleted.
-    async fn insert_replay(&self, partition: PartitionId, row: ReplayRow, running_max: u64)
-    -> Result<Option<ReplayRow>>;
+    async fn insert_replay(
+        &self,
+        partition: PartitionId,
+        row: ReplayRow,
+        running_max: u64,
+    ) -> Result<Option<ReplayRow>>;
 
     /// Ends a running replay at the next revision of the partition; the row as it is then.
     async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>>;

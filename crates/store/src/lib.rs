@@ -7,8 +7,8 @@
 use async_trait::async_trait;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView};
 use tidings_event::{
-    EventId, EventType, LogId, PartitionId, Position, Recorded, Revision, Sequence, SourceKind, TenantId, TenantNo, Text,
-    Timestamp,
+    EventId, EventType, LogId, PartitionId, Position, Recorded, Revision, Sequence, SourceKind, TenantId, TenantNo,
+    Text, Timestamp,
 };
 
 /// What a caller can act on when the storage fails.
@@ -327,9 +327,9 @@ pub mod source;
 pub mod sqlite;
 
 pub use delivery::{
-    Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState,
-    DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow, ReplayState,
-    RouteOutcome, RouterState, RoutingChanges, SelectionRow,
+    Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,
+    DeliveryState, DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow,
+    ReplayState, RouteOutcome, RouterState, RoutingChanges, SelectionRow,
 };
 pub use open::{StoreOptions, open_store};
 pub use source::{

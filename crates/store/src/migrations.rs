@@ -5,8 +5,14 @@ use refinery::{Migration, Runner, Target};
 
 use crate::{Error, Result};
 
-const SQLITE: &[(&str, &str)] = &[("V1__log", include_str!("migrations/sqlite/V1__log.sql"))];
-const POSTGRES: &[(&str, &str)] = &[("V1__log", include_str!("migrations/postgres/V1__log.sql"))];
+const SQLITE: &[(&str, &str)] = &[
+    ("V1__log", include_str!("migrations/sqlite/V1__log.sql")),
+    ("V2__delivery", include_str!("migrations/sqlite/V2__delivery.sql")),
+];
+const POSTGRES: &[(&str, &str)] = &[
+    ("V1__log", include_str!("migrations/postgres/V1__log.sql")),
+    ("V2__delivery", include_str!("migrations/postgres/V2__delivery.sql")),
+];
 
 /// The steps of an SQLite file.
 pub(crate) fn sqlite() -> Result<Runner> {

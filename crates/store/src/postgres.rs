@@ -4,6 +4,7 @@
 
 pub(crate) mod address;
 mod append;
+mod delivery;
 mod failure;
 mod keys;
 mod pool;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidings_event::log::{AppendKeys, AppendPlan};
+use tidings_event::log::AppendKeys;
 use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Text, Timestamp};
 
 use crate::names::Names;
 use crate::{
-    Backend, Decide, Durability, Error, FeedSlice, KeyRow, LogInfo, ReadLimit, Result, Search, Store, TenantRow,
+    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, ReadLimit, Result, Search, Store,
+    TailSlice, TenantRow,
 };
 use address::Address;
 use pool::Connections;
@@ -102,19 +104,15 @@ impl Store for PostgresStore {
         tenants::list(self.connections.reader().await?, after, limit).await
     }
 
-    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan> {
+    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
         append::append(Arc::clone(&self.connections), Arc::clone(&self.names), partition, keys, decide).await
     }
 
-    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>> {
+    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
         read::tail(self.connections.reader().await?, &self.names, partition, after, limit).await
     }
 
-    async fn head(&self, partition: PartitionId) -> Result<Position> {
-        read::head(self.connections.reader().await?, partition).await
-    }
-
-    async fn heads(&self) -> Result<Vec<Position>> {
+    async fn heads(&self) -> Result<Vec<Head>> {
         read::heads(self.connections.reader().await?).await
     }
 

@@ -2,8 +2,8 @@
 
 use tidings_event::log::{AppendKeys, AppendPlan};
 use tidings_event::{
-    Data, Digest, Event, EventId, EventType, Metadata, PartitionId, Recorded, Salt, Source, SourceKind, TenantId, Text,
-    Timestamp, Version,
+    Data, Digest, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded, Salt, Source, SourceKind,
+    TenantId, Text, Timestamp, Version,
 };
 
 use crate::{Decide, Result, Store};
@@ -54,5 +54,10 @@ pub(crate) async fn append(store: &dyn Store, events: Vec<Event>) -> Result<Appe
         }
         plan
     });
-    store.append(PartitionId(0), keys, decide).await
+    store.append(PartitionId(0), keys, decide).await.map(|appended| appended.plan)
+}
+
+/// Where partition 0 ends.
+pub(crate) async fn head(store: &dyn Store) -> Result<Position> {
+    store.heads().await.map(|heads| heads[0].position)
 }

@@ -5,6 +5,7 @@
 
 mod append;
 mod connection;
+mod delivery;
 mod keys;
 mod read;
 mod readers;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidings_event::log::{AppendKeys, AppendPlan};
+use tidings_event::log::AppendKeys;
 use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Text, Timestamp};
 
 use crate::names::Names;
 use crate::{
-    Backend, Decide, Durability, Error, FeedSlice, KeyRow, LogInfo, ReadLimit, Result, Search, Store, TenantRow,
+    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, ReadLimit, Result, Search, Store,
+    TailSlice, TenantRow,
 };
 use connection::Opening;
 use readers::Readers;
@@ -134,23 +136,19 @@ impl Store for SqliteStore {
         self.readers.call(move |connection| tenants::list(connection, after.as_ref(), limit)).await
     }
 
-    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan> {
+    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
         let names = Arc::clone(&self.names);
         self.writer
-            .call(move |connection, caller| append::append(connection, &names, partition, &keys, decide, caller))
+            .call(move |connection, caller| append::append(connection, &names, partition, keys, decide, caller))
             .await
     }
 
-    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>> {
+    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
         let names = Arc::clone(&self.names);
         self.readers.call(move |connection| read::tail(connection, &names, partition, after, limit)).await
     }
 
-    async fn head(&self, partition: PartitionId) -> Result<Position> {
-        self.readers.call(move |connection| read::head(connection, partition)).await
-    }
-
-    async fn heads(&self) -> Result<Vec<Position>> {
+    async fn heads(&self) -> Result<Vec<Head>> {
         self.readers.call(read::heads).await
     }
 

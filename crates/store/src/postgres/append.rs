@@ -8,19 +8,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::future::join;
-use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantNo, Timestamp};
+use tidings_event::log::{AppendKeys, AppendView, Existing};
+use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 use tokio::sync::oneshot;
-use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::failure::of_commit;
 use super::pool::{Connections, Lease};
-use super::read::{columns, decode};
+use super::read::{columns, decode, number};
 use crate::names::Names;
 use crate::plan::{Before, Heads};
 use crate::row::{correlation_column, corrupt, signed, unsigned};
-use crate::{Decide, Error, Result};
+use crate::{Appended, Decide, Error, Result};
 
 mod copy;
 
@@ -28,7 +28,8 @@ mod copy;
 const COPY_ROWS_MIN: usize = 100;
 
 /// The lock that sequences a partition. It leaves the row's key unlocked, so that tenants can be placed meanwhile.
-pub(super) const LOCK: &str = "SELECT position, recorded_at FROM tidings.partitions WHERE id = $1 FOR NO KEY UPDATE";
+pub(super) const LOCK: &str = "\
+    SELECT position, recorded_at, revision FROM tidings.partitions WHERE id = $1 FOR NO KEY UPDATE";
 pub(super) const TENANT_HEADS: &str = "SELECT no, sequence FROM tidings.tenants WHERE no = ANY ($1) AND partition = $2";
 /// Each id is looked up by itself, and by bounds with an order: see [`super::read`].
 pub(super) const EXISTING: &str = concat!(
@@ -95,15 +96,15 @@ pub(super) async fn append(
     partition: PartitionId,
     keys: AppendKeys,
     decide: Decide,
-) -> Result<AppendPlan> {
+) -> Result<Appended> {
     let (caller, gone) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         let lease = connections.writer().await?;
         let append = Append { names: &names, partition, keys: &keys };
         match append.run(&lease, decide, gone).await {
-            Ok(plan) => {
+            Ok(appended) => {
                 lease.done();
-                Ok(plan)
+                Ok(appended)
             }
             // A plan or decision that failed says nothing about the connection, once it has left the transaction.
             Err(Error::Broken(reason)) if lease.batch_execute("ROLLBACK").await.is_ok() => {
@@ -125,28 +126,28 @@ struct Append<'a> {
 }
 
 impl Append<'_> {
-    async fn run(&self, lease: &Lease, decide: Decide, mut gone: oneshot::Receiver<()>) -> Result<AppendPlan> {
+    async fn run(&self, lease: &Lease, decide: Decide, mut gone: oneshot::Receiver<()>) -> Result<Appended> {
         let statements = Statements::of(lease).await?;
-        let view = self.look(lease, &statements).await?;
+        let (view, revision) = self.look(lease, &statements).await?;
         let before = Before::of(&view);
         let plan = catch_unwind(AssertUnwindSafe(|| decide(view)))
             .map_err(|_| Error::Broken("the decision panicked; nothing was written".to_owned()))?;
         let heads = before.advance(&plan)?;
         if plan.rows.is_empty() {
             lease.batch_execute("ROLLBACK").await?;
-            return Ok(plan);
+            return Ok(Appended { partition: self.partition, plan, revision });
         }
         if matches!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed)) {
             return Err(Error::unavailable("the caller went away, so nothing was written"));
         }
         self.write(lease, &statements, &plan.rows, &heads).await?;
-        Ok(plan)
+        Ok(Appended { partition: self.partition, plan, revision })
     }
 
     /// The first flight. Each statement has a snapshot of its own, so those after the lock see all that was committed
     /// before it was granted.
-    async fn look(&self, lease: &Lease, statements: &Statements) -> Result<AppendView> {
-        let partition = self.number()?;
+    async fn look(&self, lease: &Lease, statements: &Statements) -> Result<(AppendView, Revision)> {
+        let partition = number(self.partition)?;
         let tenants: Vec<i64> = self.keys.tenants.iter().map(|no| no.get()).collect();
         let (nos, ids): (Vec<i64>, Vec<&str>) = self.keys.ids.iter().map(|(no, id)| (no.get(), id.as_str())).unzip();
         let (heads_of, present): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 2]) =
@@ -161,18 +162,8 @@ impl Append<'_> {
         );
         begun?;
         let locked = locked?.ok_or_else(|| Error::Broken(format!("there is no partition {}", self.partition)))?;
-        let mut sequences = HashMap::with_capacity(tenants.len());
-        for row in heads? {
-            sequences.insert(TenantNo(row.try_get(0)?), Sequence(unsigned(row.try_get(1)?)?));
-        }
         let existing = decode(lease, self.names, &existing?).await?;
-        Ok(AppendView {
-            partition: self.partition,
-            position: Position(unsigned(locked.try_get(0)?)?),
-            recorded_at: Timestamp::from_micros(locked.try_get(1)?),
-            sequences,
-            existing: existing.into_iter().map(known).collect(),
-        })
+        view(self.partition, &locked, &heads?, existing)
     }
 
     /// The second flight. The commit goes out with the rest: where a statement before it failed, the server turns it
@@ -180,7 +171,7 @@ impl Append<'_> {
     async fn write(&self, lease: &Lease, statements: &Statements, rows: &[Recorded], heads: &Heads) -> Result<()> {
         let (nos, sequences): (Vec<i64>, Vec<i64>) =
             heads.sequences.iter().map(|(no, sequence)| (no.get(), signed(sequence.get()))).unzip();
-        let (partition, position) = (self.number()?, signed(heads.position.get()));
+        let (partition, position) = (number(self.partition)?, signed(heads.position.get()));
         let recorded_at = heads.recorded_at.as_micros();
         let advance_partition: [&(dyn ToSql + Sync); 3] = [&partition, &position, &recorded_at];
         let advance_tenants: [&(dyn ToSql + Sync); 2] = [&nos, &sequences];
@@ -211,11 +202,27 @@ impl Append<'_> {
         debug_assert_eq!(written, rows.len() as u64);
         Ok(())
     }
+}
 
-    fn number(&self) -> Result<i32> {
-        i32::try_from(self.partition.get())
-            .map_err(|_| Error::Broken(format!("there is no partition {}", self.partition)))
+/// What the statements of the first flight found.
+pub(super) fn view(
+    partition: PartitionId,
+    locked: &Row,
+    heads: &[Row],
+    existing: Vec<Recorded>,
+) -> Result<(AppendView, Revision)> {
+    let mut sequences = HashMap::with_capacity(heads.len());
+    for row in heads {
+        sequences.insert(TenantNo(row.try_get(0)?), Sequence(unsigned(row.try_get(1)?)?));
     }
+    let view = AppendView {
+        partition,
+        position: Position(unsigned(locked.try_get(0)?)?),
+        recorded_at: Timestamp::from_micros(locked.try_get(1)?),
+        sequences,
+        existing: existing.into_iter().map(known).collect(),
+    };
+    Ok((view, Revision(unsigned(locked.try_get(2)?)?)))
 }
 
 fn known(recorded: Recorded) -> ((TenantNo, EventId), Existing) {

@@ -9,14 +9,14 @@
 
 use std::collections::HashMap;
 
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Timestamp};
+use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use super::pool::Lease;
 use crate::names::Names;
 use crate::row::{Decoder, Raw, corrupt, signed, unsigned};
-use crate::{Error, FeedSlice, ReadLimit, Result};
+use crate::{Error, FeedSlice, Head, ReadLimit, Result, TailSlice};
 
 /// The columns of a row in the order in which [`raw`] takes them.
 macro_rules! columns {
@@ -28,10 +28,11 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// The revision is of the moment of the rows, so it covers every change that the last of them was written after.
 pub(super) const TAIL: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM (SELECT *, sum(data_bytes) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS total \
+    ", (SELECT revision FROM tidings.partitions WHERE id = $1) FROM (SELECT *, sum(data_bytes) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS total \
       FROM tidings.events WHERE partition = $1 AND position > $2 ORDER BY position LIMIT $3) e \
       WHERE e.total <= $4 OR e.total = e.data_bytes ORDER BY e.position"
 );
@@ -53,8 +54,8 @@ pub(super) const BY_ID: &str = concat!(
       ORDER BY e.event_id LIMIT 1"
 );
 pub(super) const NAMES: &str = "SELECT no, name FROM tidings.tenants WHERE no = ANY ($1)";
-pub(super) const HEAD: &str = "SELECT position FROM tidings.partitions WHERE id = $1";
-pub(super) const HEADS: &str = "SELECT position FROM tidings.partitions ORDER BY id";
+pub(super) const REVISION: &str = "SELECT revision FROM tidings.partitions WHERE id = $1";
+pub(super) const HEADS: &str = "SELECT position, revision FROM tidings.partitions ORDER BY id";
 /// A binary search: `recorded_at` never falls along a tenant's sequences, because it never falls along positions.
 pub(super) const SEQUENCE_BEFORE: &str = "\
     WITH RECURSIVE bounds (low, high) AS ( \
@@ -146,7 +147,7 @@ pub(super) fn bounds(limit: ReadLimit) -> (i64, i64) {
     (signed(limit.events.max(1)), signed(limit.bytes))
 }
 
-fn number(partition: PartitionId) -> Result<i32> {
+pub(super) fn number(partition: PartitionId) -> Result<i32> {
     i32::try_from(partition.get()).map_err(|_| Error::Broken(format!("there is no partition {partition}")))
 }
 
@@ -156,25 +157,32 @@ pub(super) async fn tail(
     partition: PartitionId,
     after: Position,
     limit: ReadLimit,
-) -> Result<Vec<Recorded>> {
+) -> Result<TailSlice> {
     let (events, bytes) = bounds(limit);
     let statement = lease.prepare_cached(TAIL).await?;
     let after = signed(after.get());
     let rows = lease.rows(&statement, &[&number(partition)?, &after, &events, &bytes]).await?;
+    let revision: Option<i64> = match rows.first() {
+        Some(row) => Some(row.try_get(23)?),
+        // Nothing to read is nothing to cover; what is read after it is late enough.
+        None => {
+            let statement = lease.prepare_cached(REVISION).await?;
+            let rows = lease.rows(&statement, &[&number(partition)?]).await?;
+            rows.first().map(|row| row.try_get(0)).transpose()?
+        }
+    };
+    let revision = revision.ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
     let events = decode(&lease, names, &rows).await?;
     lease.done();
-    Ok(events)
+    Ok(TailSlice { events, revision: Revision(unsigned(revision)?) })
 }
 
-pub(super) async fn head(lease: Lease, partition: PartitionId) -> Result<Position> {
-    let rows = lease.query(HEAD, &[&number(partition)?]).await?;
-    let row = rows.first().ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
-    Ok(Position(unsigned(row.try_get(0)?)?))
-}
-
-pub(super) async fn heads(lease: Lease) -> Result<Vec<Position>> {
-    let rows = lease.query(HEADS, &[]).await?;
-    rows.iter().map(|row| Ok(Position(unsigned(row.try_get(0)?)?))).collect()
+pub(super) async fn heads(lease: Lease) -> Result<Vec<Head>> {
+    let head = |row: &Row| -> Result<Head> {
+        let (position, revision) = (unsigned(row.try_get(0)?)?, unsigned(row.try_get(1)?)?);
+        Ok(Head { position: Position(position), revision: Revision(revision) })
+    };
+    lease.query(HEADS, &[]).await?.iter().map(head).collect()
 }
 
 pub(super) async fn feed(

@@ -24,6 +24,7 @@ pub(super) const CREATE_LOG: &str =
     "INSERT INTO tidings.meta (only_row, log_id, created_at, probed_at) VALUES (1, $1, $2, $2)";
 pub(super) const CREATE_PARTITIONS: &str =
     "INSERT INTO tidings.partitions (id) SELECT generate_series(0, $1::integer - 1)";
+pub(super) const CREATE_ROUTERS: &str = "INSERT INTO tidings.routers (partition) SELECT id FROM tidings.partitions";
 pub(super) const SETTINGS: &str = "\
     SELECT name, setting FROM pg_catalog.pg_settings \
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name";
@@ -68,6 +69,7 @@ async fn describe(client: &mut Client, partitions: u32) -> Result<LogInfo> {
         transaction.execute(CREATE_LOG, &[&ulid::Ulid::generate().to_string(), &now]).await?;
         let partitions = i32::try_from(partitions).map_err(|_| Error::Unusable("too many partitions".to_owned()))?;
         transaction.execute(CREATE_PARTITIONS, &[&partitions]).await?;
+        transaction.execute(CREATE_ROUTERS, &[]).await?;
     }
     let row = transaction.query_one(LOG, &[]).await?;
     transaction.commit().await?;

@@ -1,5 +1,6 @@
 //! What only PostgreSQL can show: its statements and plans, and what happens when the server goes away.
 
+use tidings_event::log::AppendPlan;
 use tidings_testkit::{Postgres, PostgresOptions as ServerOptions};
 
 use super::pool::Lease;
@@ -37,7 +38,7 @@ async fn every_statement_is_one_that_postgresql_understands() {
         read::FEED,
         read::BY_ID,
         read::NAMES,
-        read::HEAD,
+        read::REVISION,
         read::HEADS,
         read::SEQUENCE_BEFORE,
         search::TYPES_OF_PREFIXES,
@@ -47,6 +48,7 @@ async fn every_statement_is_one_that_postgresql_understands() {
         setup::LOG,
         setup::CREATE_LOG,
         setup::CREATE_PARTITIONS,
+        setup::CREATE_ROUTERS,
         setup::SETTINGS,
         tenants::BY_NAMES,
         tenants::LIST,
@@ -140,7 +142,7 @@ async fn a_server_that_stops_is_not_available_and_comes_back() {
     for _ in 0..8 {
         let failed = store.append(PartitionId(0), AppendKeys::default(), nothing()).await;
         assert!(matches!(failed, Err(Error::Unavailable { ambiguous: false, .. })), "{failed:?}");
-        assert!(matches!(store.head(PartitionId(0)).await, Err(Error::Unavailable { .. })));
+        assert!(matches!(sample::head(&store).await, Err(Error::Unavailable { .. })));
         assert!(matches!(store.probe_write().await, Err(Error::Unavailable { .. })));
     }
     let refused = PostgresStore::connect(&database.url(), options()).await.err();
@@ -199,7 +201,7 @@ async fn a_connection_lost_during_the_commit_is_ambiguous() {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let lost = sample::append(&store, sample::events(&ids, 10)).await;
         assert!(matches!(lost, Err(Error::Unavailable { ambiguous: true, .. })), "{lost:?}");
-        assert_eq!(store.head(PartitionId(0)).await.expect("another connection"), Position(0));
+        assert_eq!(sample::head(&store).await.expect("another connection"), Position(0));
     }
 }
 
@@ -216,7 +218,7 @@ async fn rows_that_the_database_refuses_leave_nothing_and_that_is_certain() {
             let refused = sample::append(&store, sample::events(&ids, 10)).await;
             assert!(matches!(refused, Err(Error::Broken(_))), "{refused:?}");
         }
-        assert_eq!(store.head(PartitionId(0)).await.expect("a head"), Position(0));
+        assert_eq!(sample::head(&store).await.expect("a head"), Position(0));
         let tenant = store.tenant(&sample::tenant()).await.expect("an answer").expect("a tenant");
         assert_eq!(tenant.head, Sequence(0));
         let appended = sample::append(&store, sample::events(&["fine"], 10)).await.expect("an append");
@@ -284,5 +286,5 @@ async fn a_flood_of_reads_leaves_connections_for_writes() {
     }
     store.probe_write().await.expect("a write finds a connection");
     drop(held);
-    store.head(PartitionId(0)).await.expect("a reader again");
+    sample::head(&store).await.expect("a reader again");
 }

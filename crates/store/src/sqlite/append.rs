@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
-use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantNo, Timestamp};
+use tidings_event::log::{AppendKeys, AppendView, Existing};
+use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 
 use super::connection::commit;
 use super::read::Reader;
@@ -13,10 +13,10 @@ use super::writer::Caller;
 use crate::names::Names;
 use crate::plan::{Before, Heads};
 use crate::row::{correlation_column, signed, unsigned};
-use crate::{Decide, Error, Result};
+use crate::{Append, Appended, Decide, Error, Result};
 
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
-pub(super) const PARTITION_HEAD: &str = "SELECT position, recorded_at FROM partitions WHERE id = ?1";
+pub(super) const PARTITION_HEAD: &str = "SELECT position, recorded_at, revision FROM partitions WHERE id = ?1";
 pub(super) const TENANT_HEAD: &str = "SELECT sequence FROM tenants WHERE no = ?1 AND partition = ?2";
 pub(super) const ADDRESS_OF_ID: &str = "SELECT address FROM events WHERE tenant_no = ?1 AND event_id = ?2";
 pub(super) const INSERT_EVENT: &str = "\
@@ -40,37 +40,50 @@ pub(super) fn append(
     connection: &mut Connection,
     names: &Names,
     partition: PartitionId,
-    keys: &AppendKeys,
+    keys: AppendKeys,
     decide: Decide,
     caller: Caller<'_>,
-) -> Result<AppendPlan> {
+) -> Result<Appended> {
     connection.prepare_cached(BEGIN)?.execute([])?;
-    let view = view(connection, names, partition, keys)?;
-    let before = Before::of(&view);
-    let plan = decide(view);
-    let heads = before.advance(&plan)?;
-    if plan.rows.is_empty() {
+    let appended = write(connection, names, Append { partition, keys, decide })?;
+    if appended.plan.rows.is_empty() {
         connection.execute_batch("ROLLBACK")?;
-        return Ok(plan);
+        return Ok(appended);
     }
-    let mut insert = connection.prepare_cached(INSERT_EVENT)?;
-    for row in &plan.rows {
-        bind(&mut insert, row)?;
-        insert.raw_execute()?;
-    }
-    drop(insert);
-    advance(connection, partition, &heads)?;
     if !caller() {
         return Err(Error::unavailable("the caller went away, so nothing was written"));
     }
     commit(connection)?;
-    Ok(plan)
+    Ok(appended)
 }
 
-fn view(connection: &Connection, names: &Names, partition: PartitionId, keys: &AppendKeys) -> Result<AppendView> {
-    let (position, recorded_at): (i64, i64) = connection
+/// Looks, decides and writes inside the caller's transaction.
+pub(super) fn write(connection: &Connection, names: &Names, append: Append) -> Result<Appended> {
+    let Append { partition, keys, decide } = append;
+    let (view, revision) = view(connection, names, partition, &keys)?;
+    let before = Before::of(&view);
+    let plan = decide(view);
+    let heads = before.advance(&plan)?;
+    if !plan.rows.is_empty() {
+        let mut insert = connection.prepare_cached(INSERT_EVENT)?;
+        for row in &plan.rows {
+            bind(&mut insert, row)?;
+            insert.raw_execute()?;
+        }
+        advance(connection, partition, &heads)?;
+    }
+    Ok(Appended { partition, plan, revision })
+}
+
+fn view(
+    connection: &Connection,
+    names: &Names,
+    partition: PartitionId,
+    keys: &AppendKeys,
+) -> Result<(AppendView, Revision)> {
+    let (position, recorded_at, revision): (i64, i64, i64) = connection
         .prepare_cached(PARTITION_HEAD)?
-        .query_row([partition.get()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([partition.get()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
     let mut sequences = HashMap::with_capacity(keys.tenants.len());
@@ -81,13 +94,14 @@ fn view(connection: &Connection, names: &Names, partition: PartitionId, keys: &A
             sequences.insert(*tenant, Sequence(unsigned(sequence)?));
         }
     }
-    Ok(AppendView {
+    let view = AppendView {
         partition,
         position: Position(unsigned(position)?),
         recorded_at: Timestamp::from_micros(recorded_at),
         sequences,
         existing: existing(connection, names, &keys.ids)?,
-    })
+    };
+    Ok((view, Revision(unsigned(revision)?)))
 }
 
 /// Which of the ids are taken, and by what. A miss costs one look into the index, no row is read.

@@ -124,8 +124,10 @@ fn describe(connection: &mut Connection, partitions: u32) -> Result<LogInfo> {
                 params![log_id.to_string(), now()],
             )?;
             let mut insert = transaction.prepare("INSERT INTO partitions (id) VALUES (?1)")?;
+            let mut router = transaction.prepare("INSERT INTO routers (partition) VALUES (?1)")?;
             for partition in 0..partitions {
                 insert.execute([partition])?;
+                router.execute([partition])?;
             }
             log_id
         }

@@ -1,12 +1,12 @@
 //! Reading the log.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Timestamp};
+use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo, Timestamp};
 
 use super::append::{ADDRESS_OF_ID, POSITION_BITS, address};
 use crate::names::Names;
 use crate::row::{Budget, Decoder, Raw, corrupt, signed, unsigned};
-use crate::{Error, FeedSlice, ReadLimit, Result};
+use crate::{Error, FeedSlice, Head, ReadLimit, Result, TailSlice};
 
 /// The columns of a row in the order in which [`raw`] takes them.
 macro_rules! columns {
@@ -24,8 +24,8 @@ pub(super) const FEED: &str =
     concat!("SELECT ", columns!(), " FROM events WHERE tenant_no = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3");
 pub(super) const TENANT_BOUNDS: &str = "SELECT sequence, floor FROM tenants WHERE no = ?1";
 pub(super) const TENANT_NAME: &str = "SELECT name FROM tenants WHERE no = ?1";
-pub(super) const HEAD: &str = "SELECT position FROM partitions WHERE id = ?1";
-pub(super) const HEADS: &str = "SELECT position FROM partitions ORDER BY id";
+pub(super) const REVISION: &str = "SELECT revision FROM partitions WHERE id = ?1";
+pub(super) const HEADS: &str = "SELECT position, revision FROM partitions ORDER BY id";
 /// A binary search: `recorded_at` never falls along a tenant's sequences, because it never falls along positions.
 pub(super) const SEQUENCE_BEFORE: &str = "\
     WITH RECURSIVE bounds (low, high) AS ( \
@@ -141,26 +141,33 @@ pub(super) fn tail(
     partition: PartitionId,
     after: Position,
     limit: ReadLimit,
-) -> Result<Vec<Recorded>> {
-    let end = address(partition, Position(u64::MAX));
-    let mut statement = connection.prepare_cached(TAIL)?;
-    let rows = statement.query(params![address(partition, after), end, row_limit(limit)])?;
-    take(&mut Reader::new(connection, names), rows, limit)
+) -> Result<TailSlice> {
+    // One transaction, so that the revision is of the moment of the rows.
+    let transaction = connection.unchecked_transaction()?;
+    let events = {
+        let end = address(partition, Position(u64::MAX));
+        let mut statement = transaction.prepare_cached(TAIL)?;
+        let rows = statement.query(params![address(partition, after), end, row_limit(limit)])?;
+        take(&mut Reader::new(&transaction, names), rows, limit)?
+    };
+    let revision = revision(&transaction, partition)?;
+    transaction.commit()?;
+    Ok(TailSlice { events, revision })
 }
 
-pub(super) fn head(connection: &Connection, partition: PartitionId) -> Result<Position> {
-    let position: Option<i64> =
-        connection.prepare_cached(HEAD)?.query_row([partition.get()], |row| row.get(0)).optional()?;
-    let position = position.ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
-    Ok(Position(unsigned(position)?))
+pub(super) fn revision(connection: &Connection, partition: PartitionId) -> Result<Revision> {
+    let found: Option<i64> =
+        connection.prepare_cached(REVISION)?.query_row([partition.get()], |row| row.get(0)).optional()?;
+    let found = found.ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))?;
+    Ok(Revision(unsigned(found)?))
 }
 
-pub(super) fn heads(connection: &Connection) -> Result<Vec<Position>> {
+pub(super) fn heads(connection: &Connection) -> Result<Vec<Head>> {
     let mut statement = connection.prepare_cached(HEADS)?;
     let mut rows = statement.query([])?;
     let mut heads = Vec::new();
     while let Some(row) = rows.next()? {
-        heads.push(Position(unsigned(row.get(0)?)?));
+        heads.push(Head { position: Position(unsigned(row.get(0)?)?), revision: Revision(unsigned(row.get(1)?)?) });
     }
     Ok(heads)
 }

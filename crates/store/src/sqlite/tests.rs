@@ -1,6 +1,7 @@
 //! What only SQLite can show: its plans, and what it does when there is no room.
 
 use rusqlite::Connection;
+use tidings_event::log::AppendPlan;
 
 use super::*;
 use crate::search::Driver;
@@ -36,7 +37,7 @@ async fn every_statement_is_one_that_sqlite_understands() {
             read::FEED,
             read::TENANT_BOUNDS,
             read::TENANT_NAME,
-            read::HEAD,
+            read::REVISION,
             read::SEQUENCE_BEFORE,
             search::TYPES_OF_PREFIX,
             search::CAUSED_BY,
@@ -127,7 +128,7 @@ async fn a_full_disk_is_not_available_and_passes_once_there_is_room() {
         let refused = append_big(&store, &format!("refused{at}")).await;
         assert!(matches!(refused, Err(Error::Unavailable { ambiguous: false, .. })), "{refused:?}");
     }
-    assert_eq!(store.head(PartitionId(0)).await.expect("reads go on"), Position(1));
+    assert_eq!(sample::head(&store).await.expect("reads go on"), Position(1));
     set_pages_max(&store, 1_000_000).await;
     assert_eq!(append_big(&store, "second").await.expect("room again").rows[0].position, Position(2));
 }
@@ -141,7 +142,7 @@ async fn another_process_that_holds_the_file_makes_writes_unavailable_but_not_re
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     let refused = append_big(&store, "second").await;
     assert!(matches!(refused, Err(Error::Unavailable { ambiguous: false, .. })), "{refused:?}");
-    assert_eq!(store.head(PartitionId(0)).await.expect("reads go on"), Position(1));
+    assert_eq!(sample::head(&store).await.expect("reads go on"), Position(1));
     other.execute_batch("ROLLBACK").expect("the lock goes");
     append_big(&store, "second").await.expect("a write again");
 }

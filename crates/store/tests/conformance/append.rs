@@ -11,7 +11,7 @@ use tidings_store::{Decide, Error, ReadLimit};
 
 use crate::home::Home;
 use crate::make::{
-    ALL, all_of, append, event, ids, keys, moment, place, place_in, plan, plan_many, text, try_append, with_data,
+    ALL, all_of, append, event, head, ids, keys, moment, place, place_in, plan, plan_many, text, try_append, with_data,
 };
 
 pub(crate) async fn an_append_is_read_back_as_it_was_written(home: Home) {
@@ -100,7 +100,7 @@ pub(crate) async fn positions_and_sequences_count_from_one_without_a_gap(home: H
         assert_eq!(mine, (1..=15).collect::<Vec<u64>>());
         assert_eq!(place(&*store, tenant).await.head, Sequence(15));
     }
-    assert_eq!(store.head(PartitionId(0)).await.unwrap(), Position(30));
+    assert_eq!(head(&*store, 0).await, Position(30));
 }
 
 pub(crate) async fn an_id_that_is_taken_is_shown_to_the_decision_with_its_event(home: Home) {
@@ -120,7 +120,7 @@ pub(crate) async fn an_id_that_is_taken_is_shown_to_the_decision_with_its_event(
         assert_eq!(existing.event, expect.event);
         plan(&view, no, wanted.to_vec(), moment(0))
     });
-    let plan = store.append(tenant.partition, asked, decide).await.unwrap();
+    let plan = store.append(tenant.partition, asked, decide).await.unwrap().plan;
     assert_eq!(
         plan.verdicts,
         [Verdict::Appended(vec![
@@ -145,7 +145,7 @@ pub(crate) async fn a_plan_without_rows_writes_nothing(home: Home) {
     append(&*store, vec![event("acme", "a")]).await;
     assert!(append(&*store, vec![event("acme", "a")]).await.is_empty());
     let empty: Decide = Box::new(|_| AppendPlan::default());
-    let plan = store.append(PartitionId(1), AppendKeys::default(), empty).await.unwrap();
+    let plan = store.append(PartitionId(1), AppendKeys::default(), empty).await.unwrap().plan;
     assert!(plan.rows.is_empty());
     assert_eq!(place(&*store, "acme").await.head, Sequence(1));
     append(&*store, vec![event("acme", "b")]).await;
@@ -288,7 +288,7 @@ pub(crate) async fn readers_never_see_a_gap_or_a_sequence_above_the_head(home: H
                     if slice.events.len() < limit.events {
                         assert_eq!(slice.head, sequence, "a page that is not full ends at the head");
                     }
-                    let rows = store.tail(PartitionId(0), position, limit).await.expect("a tail");
+                    let rows = store.tail(PartitionId(0), position, limit).await.expect("a tail").events;
                     for row in &rows {
                         assert_eq!(row.position, position.next());
                         position = row.position;
@@ -304,7 +304,7 @@ pub(crate) async fn readers_never_see_a_gap_or_a_sequence_above_the_head(home: H
         append(&*store, (0..=batch % 9).map(|at| event("acme", &format!("{batch}-{at}"))).collect()).await;
     }
     done.store(true, Ordering::Release);
-    let head = store.head(PartitionId(0)).await.unwrap();
+    let head = head(&*store, 0).await;
     for reader in readers {
         assert_eq!(reader.await.expect("a reader"), (Sequence(head.get()), head));
     }
@@ -323,9 +323,9 @@ pub(crate) async fn partitions_are_counted_apart(home: Home) {
         let rows = all_of(&*store, PartitionId(partition)).await;
         assert_eq!(rows.len(), partition as usize + 1);
         assert!(rows.iter().all(|row| row.partition == PartitionId(partition)));
-        assert_eq!(store.head(PartitionId(partition)).await.unwrap(), Position(u64::from(partition) + 1));
+        assert_eq!(head(&*store, partition).await, Position(u64::from(partition) + 1));
     }
-    assert!(matches!(store.head(PartitionId(99)).await, Err(Error::Broken(_))));
+    assert!(matches!(store.tail(PartitionId(99), Position(0), ALL).await, Err(Error::Broken(_))));
     let decide: Decide = Box::new(|_| panic!("there is nothing to decide"));
     let nowhere = store.append(PartitionId(99), AppendKeys::default(), decide).await;
     assert!(matches!(nowhere, Err(Error::Broken(_))));
@@ -344,12 +344,12 @@ pub(crate) async fn a_thousand_events_of_many_tenants_fit_one_append(home: Home)
     let again = events.clone();
     let repeat = asked.clone();
     let decide: Decide = Box::new(move |view| plan_many(&view, events, moment(5)));
-    let written = store.append(PartitionId(0), asked, decide).await.unwrap().rows;
+    let written = store.append(PartitionId(0), asked, decide).await.unwrap().plan.rows;
     assert_eq!(written.len(), 4_000);
     assert_eq!(all_of(&*store, PartitionId(0)).await, written);
     for name in &names {
         assert_eq!(place(&*store, name).await.head, Sequence(80));
     }
     let decide: Decide = Box::new(move |view| plan_many(&view, again, moment(6)));
-    assert!(store.append(PartitionId(0), repeat, decide).await.unwrap().rows.is_empty());
+    assert!(store.append(PartitionId(0), repeat, decide).await.unwrap().plan.rows.is_empty());
 }

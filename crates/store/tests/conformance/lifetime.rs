@@ -89,7 +89,7 @@ pub(crate) async fn a_closed_store_is_not_available(home: Home) {
     store.close().await;
     store.close().await;
     assert!(matches!(store.probe_write().await, Err(Error::Unavailable { ambiguous: false, .. })));
-    assert!(matches!(store.head(tidings_event::PartitionId(0)).await, Err(Error::Unavailable { .. })));
+    assert!(matches!(store.heads().await, Err(Error::Unavailable { .. })));
 }
 
 pub(crate) async fn durability_names_its_settings(home: Home) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Receipt, Verdict};
 use tidings_event::{
-    Data, Digest, Entity, Event, EventId, EventType, Metadata, PartitionId, Recorded, Salt, Sequence, Source,
+    Data, Digest, Entity, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded, Salt, Sequence, Source,
     SourceKind, TenantId, TenantNo, Text, Timestamp, Version,
 };
 use tidings_store::{Decide, ReadLimit, Result, Store, TenantRow};
@@ -117,12 +117,17 @@ pub(crate) async fn try_append(
 ) -> Result<AppendPlan> {
     let (no, keys) = (tenant.no, keys(tenant.no, &events));
     let decide: Decide = Box::new(move |view| plan(&view, no, events, at));
-    store.append(tenant.partition, keys, decide).await
+    store.append(tenant.partition, keys, decide).await.map(|appended| appended.plan)
+}
+
+/// Where a partition ends.
+pub(crate) async fn head(store: &dyn Store, partition: u32) -> Position {
+    store.heads().await.expect("the heads")[partition as usize].position
 }
 
 /// Every row of a partition.
 pub(crate) async fn all_of(store: &dyn Store, partition: PartitionId) -> Vec<Recorded> {
-    store.tail(partition, tidings_event::Position(0), ALL).await.expect("a tail")
+    store.tail(partition, Position(0), ALL).await.expect("a tail").events
 }
 
 /// The ids of events, in order.
