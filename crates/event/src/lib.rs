@@ -18,6 +18,7 @@ mod mint;
 mod parse;
 mod problem;
 mod render;
+pub mod signature;
 mod time;
 mod violation;
 
