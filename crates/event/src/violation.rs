@@ -52,6 +52,7 @@ violation_codes! {
     STRING_LONE_SURROGATE = "string_lone_surrogate": "The string holds half of a surrogate pair as an escape.";
     ID_MALFORMED = "id_malformed": "An event's id must be visible ASCII characters without a dot.";
     TYPE_MALFORMED = "type_malformed": "An event's type must be 2 to 5 dotted segments of lower snake case, like sales.lead.status_changed.";
+    TYPE_RESERVED = "type_reserved": "Types that begin with tidings. belong to Tidings.";
     TENANT_MALFORMED = "tenant_malformed": "A tenant's name must not hold a slash.";
     TENANT_RESERVED = "tenant_reserved": "Tenants whose name begins with $ belong to Tidings.";
     TIMESTAMP_MALFORMED = "timestamp_malformed": "A timestamp must be an RFC 3339 moment like 2026-03-15T10:00:00.000Z, in the years 0001 to 9999.";
@@ -76,6 +77,7 @@ violation_codes! {
     PARAMETER_UNKNOWN = "parameter_unknown": "The operation takes no parameter of this name.";
     PARAMETER_REPEATED = "parameter_repeated": "The parameter may be given once.";
     PARAMETER_MALFORMED = "parameter_malformed": "The parameter's value is not of the form that is expected.";
+    PARAMETER_MISSING = "parameter_missing": "The parameter is required.";
     PARAMETER_CONFLICTING = "parameter_conflicting": "The parameter must not stand beside another that was given.";
     PARAMETER_INCOMPLETE = "parameter_incomplete": "The parameter needs another beside it.";
     HEADER_MALFORMED = "header_malformed": "The header's value is not of the form that is expected.";
