@@ -150,6 +150,14 @@ impl TenantId {
     }
 }
 
+impl EventType {
+    /// Whether the type is one of Tidings' own (`tidings.…`), so that no producer may use it.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with("tidings.")
+    }
+}
+
 impl Text {
     /// An event's id as a text, sharing it: what correlates an event that names nothing else.
     #[must_use]

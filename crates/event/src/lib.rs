@@ -27,8 +27,8 @@ pub use cursor::{Cursor, CursorError, CursorKey, CursorSealer, FilterHash, Tenan
 pub use digest::{canonical_form, digest, hash_data};
 pub use envelope::{Context, ContextKind, Data, Entity, Event, Metadata, Recorded, Source, SourceKind};
 pub use ids::{
-    Digest, EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, LogId, PartitionId, Position, ReplayNo, Revision,
-    Salt, Sequence, TenantId, TenantNo, Text, TextError, Version,
+    Digest, EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, LogId, PartitionId, Position, ReplayNo,
+    Revision, Salt, Sequence, TenantId, TenantNo, Text, TextError, Version,
 };
 pub use mint::{Mint, SystemMint};
 pub use parse::{Batch, parse_batch, parse_event, parse_own_event};

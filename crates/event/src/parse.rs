@@ -24,29 +24,29 @@ pub struct Batch {
 
 /// Reads one event. What it leaves out is taken from `mint`.
 pub fn parse_event(json: &[u8], mint: &mut dyn Mint) -> Result<Event, Rejection> {
-    parse_one(json, mint, Tenants::OfProducers)
+    parse_one(json, mint, Names::OfProducers)
 }
 
-/// Reads one event from Tidings' own outbox, where the reserved tenants may be named.
+/// Reads one event from Tidings' own outbox, where the reserved tenants and types may be named.
 pub fn parse_own_event(json: &[u8], mint: &mut dyn Mint) -> Result<Event, Rejection> {
-    parse_one(json, mint, Tenants::All)
+    parse_one(json, mint, Names::All)
 }
 
 /// Reads one event, or an array of events. Judged as a whole: one bad event and all are refused.
 pub fn parse_batch(json: &[u8], mint: &mut dyn Mint) -> Result<Batch, Rejection> {
-    let mut reading = Reading::new(mint, Tenants::OfProducers);
+    let mut reading = Reading::new(mint, Names::OfProducers);
     read_document(json, &mut reading, Shape::OneOrMany, read_native)
 }
 
-fn parse_one(json: &[u8], mint: &mut dyn Mint, tenants: Tenants) -> Result<Event, Rejection> {
-    let mut reading = Reading::new(mint, tenants);
+fn parse_one(json: &[u8], mint: &mut dyn Mint, names: Names) -> Result<Event, Rejection> {
+    let mut reading = Reading::new(mint, names);
     let batch = read_document(json, &mut reading, Shape::One, read_native)?;
     Ok(batch.events.into_iter().next().expect("a document that was taken holds an event"))
 }
 
-/// Which tenants may be named.
+/// Whether the tenants and types that are kept for Tidings may be named.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tenants {
+pub(crate) enum Names {
     OfProducers,
     All,
 }
@@ -62,14 +62,14 @@ pub(crate) enum Shape {
 /// What is shared while a document is read.
 pub(crate) struct Reading<'m> {
     pub(crate) report: Report,
-    pub(crate) tenants: Tenants,
+    pub(crate) names: Names,
     mint: &'m mut dyn Mint,
     ids_given: bool,
 }
 
 impl<'m> Reading<'m> {
-    pub(crate) fn new(mint: &'m mut dyn Mint, tenants: Tenants) -> Self {
-        Self { report: Report::default(), mint, tenants, ids_given: true }
+    pub(crate) fn new(mint: &'m mut dyn Mint, names: Names) -> Self {
+        Self { report: Report::default(), mint, names, ids_given: true }
     }
 }
 
@@ -238,12 +238,15 @@ fn read_native(scanner: &mut Scanner<'_>, at: At<'_>, reading: &mut Reading<'_>)
         let mut member = Member { at, content: Content::Json(value), report: &mut reading.report };
         let fresh = match &*name {
             "id" => member.fill(&mut draft.id, Member::event_id),
-            "type" => member.fill(&mut draft.event_type, Member::event_type),
+            "type" => {
+                let names = reading.names;
+                member.fill(&mut draft.event_type, |m| m.event_type(names))
+            }
             "version" => member.fill(&mut draft.version, |m| m.word(Version::parse, code::STRING_CONTROL_CHARACTER)),
             "timestamp" => member.fill(&mut draft.timestamp, Member::timestamp),
             "tenant" => {
-                let tenants = reading.tenants;
-                member.fill(&mut draft.tenant, |m| m.tenant(tenants))
+                let names = reading.names;
+                member.fill(&mut draft.tenant, |m| m.tenant(names))
             }
             "project" => member.fill(&mut draft.project, Member::text),
             "source" => member.fill(&mut draft.source, Member::source),

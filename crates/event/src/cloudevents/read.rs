@@ -12,7 +12,7 @@ use crate::envelope::{Context, ContextKind};
 use crate::json::{Fault, Scanner, Wrong};
 use crate::limits::{BATCH_BYTES_MAX, DEPTH_MAX};
 use crate::parse::{
-    Batch, Content, Draft, DraftMetadata, Member, Reading, Shape, Slot, Tenants, body_too_large, read_document,
+    Batch, Content, Draft, DraftMetadata, Member, Names, Reading, Shape, Slot, body_too_large, read_document,
     report_duplicates,
 };
 use crate::violation::{At, Rejection, Report, code};
@@ -20,14 +20,14 @@ use crate::{Data, Entity, Event, Mint, Source, Text};
 
 /// Reads one event in structured mode: a JSON object.
 pub fn parse_structured(json: &[u8], mint: &mut dyn Mint) -> Result<Event, Rejection> {
-    let mut reading = Reading::new(mint, Tenants::OfProducers);
+    let mut reading = Reading::new(mint, Names::OfProducers);
     let batch = read_document(json, &mut reading, Shape::One, read_attributes)?;
     Ok(batch.events.into_iter().next().expect("a document that was taken holds an event"))
 }
 
 /// Reads a batch: a JSON array. Judged as a whole: one bad event and all are refused.
 pub fn parse_batch(json: &[u8], mint: &mut dyn Mint) -> Result<Batch, Rejection> {
-    read_document(json, &mut Reading::new(mint, Tenants::OfProducers), Shape::Many, read_attributes)
+    read_document(json, &mut Reading::new(mint, Names::OfProducers), Shape::Many, read_attributes)
 }
 
 /// Reads one event in binary mode: attributes from the headers `ce-…` and `content-type` (other headers are passed
@@ -40,7 +40,7 @@ pub fn parse_binary<'a>(
     if body.len() > BATCH_BYTES_MAX {
         return Err(body_too_large(body.len()));
     }
-    let mut reading = Reading::new(mint, Tenants::OfProducers);
+    let mut reading = Reading::new(mint, Names::OfProducers);
     let mut attributes = Attributes::default();
     for (header, value) in headers {
         let header = header.to_ascii_lowercase();
@@ -139,14 +139,14 @@ impl Attributes {
             "specversion" => member.fill(&mut self.specversion, read_specversion),
             "id" => member.fill(&mut draft.id, Member::event_id),
             "source" => member.fill(&mut draft.source, read_source),
-            "type" => member.fill(&mut draft.event_type, Member::event_type),
+            "type" => member.fill(&mut draft.event_type, |m| m.event_type(Names::OfProducers)),
             "subject" => member.fill(&mut draft.entity, read_subject),
             "time" => member.fill(&mut draft.timestamp, Member::timestamp),
             "dataschema" => member.fill(&mut self.dataschema, |m| m.string().map(Cow::into_owned)),
             "datacontenttype" => member.fill(&mut self.datacontenttype, read_content_type),
             "data" => member.fill(&mut draft.data, Member::data),
             "data_base64" => member.fill(&mut self.data_base64, read_base64),
-            "tenant" => member.fill(&mut draft.tenant, |m| m.tenant(Tenants::OfProducers)),
+            "tenant" => member.fill(&mut draft.tenant, |m| m.tenant(Names::OfProducers)),
             "project" => member.fill(&mut draft.project, Member::text),
             "actor" => member.fill(&mut draft.actor, Member::text),
             "correlationid" => member.fill(&mut metadata.correlation_id, Member::text),

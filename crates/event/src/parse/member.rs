@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{DraftMetadata, Tenants};
+use super::{DraftMetadata, Names};
 use crate::envelope::{Context, ContextKind, Data, Entity, Source, SourceKind};
 use crate::ids::TextError;
 use crate::json::{Kind, Value};
@@ -124,17 +124,22 @@ impl<'a> Member<'a, '_, '_> {
         self.word(EventId::parse, code::ID_MALFORMED)
     }
 
-    pub(crate) fn event_type(&mut self) -> Option<EventType> {
-        self.word(EventType::parse, code::TYPE_MALFORMED)
+    pub(crate) fn event_type(&mut self, names: Names) -> Option<EventType> {
+        let event_type = self.word(EventType::parse, code::TYPE_MALFORMED)?;
+        if event_type.is_reserved() && names == Names::OfProducers {
+            self.report.add(self.at, code::TYPE_RESERVED, "types that begin with 'tidings.' are kept for Tidings");
+            return None;
+        }
+        Some(event_type)
     }
 
-    pub(crate) fn tenant(&mut self, tenants: Tenants) -> Option<TenantId> {
+    pub(crate) fn tenant(&mut self, names: Names) -> Option<TenantId> {
         let text = self.string()?;
         // Both a control character and a slash make a name malformed; the rule that was broken is told apart here.
         let control = text.chars().any(char::is_control);
         let malformed = if control { code::STRING_CONTROL_CHARACTER } else { code::TENANT_MALFORMED };
         let tenant = TenantId::parse(text).map_err(|e| self.report.add_text(self.at, e, malformed)).ok()?;
-        if tenant.is_reserved() && tenants == Tenants::OfProducers {
+        if tenant.is_reserved() && names == Names::OfProducers {
             self.report.add(self.at, code::TENANT_RESERVED, "names that begin with '$' are kept for Tidings");
             return None;
         }

@@ -67,6 +67,7 @@ fn each_broken_rule_is_named_and_located() {
         (&[("type", "")], "/type", "member_missing"),
         (&[("type", r#""com.github.pull_request.opened.v2.x""#)], "/type", "type_malformed"),
         (&[("type", r#""Created""#)], "/type", "type_malformed"),
+        (&[("type", r#""tidings.key.created""#)], "/type", "type_reserved"),
         (&[("time", r#""yesterday""#)], "/time", "timestamp_malformed"),
         (&[("subject", r#""""#)], "/subject", "string_empty"),
         (&[("subject", r#""a\u0001""#)], "/subject", "string_control_character"),

@@ -126,6 +126,8 @@ fn each_broken_rule_is_named_and_located() {
         ("type", r#""sales.léad""#, "/type", "type_malformed"),
         ("type", r#""sales.lead ""#, "/type", "type_malformed"),
 
+        ("type", r#""tidings.endpoint.created""#, "/type", "type_reserved"),
+        ("type", r#""tidings\u002ex""#, "/type", "type_reserved"),
         ("tenant", r#""a/b""#, "/tenant", "tenant_malformed"),
         ("tenant", r#""$system""#, "/tenant", "tenant_reserved"),
         ("tenant", r#""\u0024x""#, "/tenant", "tenant_reserved"),
@@ -384,7 +386,11 @@ fn a_moment_is_read_with_any_offset_and_cut_to_microseconds() {
 }
 
 #[test]
-fn tidings_itself_may_name_its_reserved_tenant() {
+fn tidings_itself_may_name_its_reserved_tenant_and_types() {
     let json = event_with("tenant", "\"$system\"");
     assert!(parse_own_event(json.as_bytes(), &mut mint()).unwrap().tenant.is_reserved());
+    let json = event_with("type", "\"tidings.endpoint.created\"");
+    assert!(parse_own_event(json.as_bytes(), &mut mint()).unwrap().event_type.is_reserved());
+    let json = event_with("type", "\"tidingsway.order.placed\"");
+    assert!(parse_event(json.as_bytes(), &mut mint()).is_ok(), "the segment is reserved, not the letters");
 }
