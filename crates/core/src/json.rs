@@ -5,6 +5,7 @@
 
 mod decimal;
 mod parse;
+mod write;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -12,16 +12,28 @@
 
 mod document;
 mod filter;
+mod intern;
 mod path;
 mod regexp;
+mod types;
+
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tidings_event::{EventType, FilterHash, Recorded};
 
 use crate::json::{self, Node};
-use crate::limits::{FILTERS_MAX, PATTERN_BYTES_MAX, TYPE_VALUE_CHARS_MAX, TYPES_MAX};
-use document::Document;
-use filter::Filter;
+use crate::limits::{FILTERS_MAX, PATTERN_BYTES_MAX, TYPES_MAX};
+use intern::Interner;
+
+pub(crate) use document::Document;
+pub(crate) use filter::Filter;
+pub(crate) use path::{Path, Steps};
+pub(crate) use regexp::{Required, TypeRegex};
+pub(crate) use types::TypeTest;
+
+/// What the types of Tidings' own events begin with, and no producer's do.
+pub(crate) const SYSTEM_PREFIX: &str = "tidings.";
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,50 +51,11 @@ impl FilterError {
     }
 }
 
-/// What is wanted of an event's type.
-#[derive(Debug)]
-enum TypeTest {
-    All,
-    Exact(EventType),
-    Prefix(String),
-    Regex(regex::Regex, String),
-}
-
-impl TypeTest {
-    fn accepts(&self, event_type: &EventType) -> bool {
-        match self {
-            Self::All => true,
-            Self::Exact(wanted) => wanted == event_type,
-            Self::Prefix(prefix) => event_type.as_str().starts_with(prefix),
-            Self::Regex(regex, _) => regex.is_match(event_type.as_str()),
-        }
-    }
-
-    fn hint(&self) -> Option<TypeHint> {
-        match self {
-            Self::Exact(event_type) => Some(TypeHint::Exact(event_type.clone())),
-            Self::Prefix(prefix) => Some(TypeHint::Prefix(prefix.clone())),
-            Self::All | Self::Regex(..) => None,
-        }
-    }
-
-    fn write_canonical(&self, out: &mut Vec<u8>) {
-        let (kind, value) = match self {
-            Self::All => ("all", ""),
-            Self::Exact(event_type) => ("exact", event_type.as_str()),
-            Self::Prefix(prefix) => ("prefix", prefix.as_str()),
-            Self::Regex(_, source) => ("regex", source.as_str()),
-        };
-        Node::text(kind).write_canonical(out);
-        Node::text(value).write_canonical(out);
-    }
-}
-
 /// A compiled pattern.
 #[derive(Debug)]
 pub struct Pattern {
     types: TypeTest,
-    filters: Vec<Filter>,
+    filters: Box<[Arc<Filter>]>,
 }
 
 impl Pattern {
@@ -94,12 +67,12 @@ impl Pattern {
         }
         let node = json::parse(json).map_err(|error| FilterError::new("", format!("not JSON: {error}")))?;
         let members = members(&node, "", &["type", "value", "filters"])?;
-        Ok(Self { types: read_type(&members)?, filters: read_filters(&members)? })
+        Ok(Self { types: types::read(&members)?, filters: read_filters(&members)? })
     }
 
     /// Reads the shorthand: an exact type, `sales.*` for all types below `sales`, or `*` for all types.
     pub fn of_type(shorthand: &str) -> Result<Self, FilterError> {
-        shorthand_type(shorthand).map(|types| Self { types, filters: Vec::new() })
+        types::shorthand(shorthand).map(|types| Self { types, filters: Box::default() })
     }
 
     /// Whether an event is wanted.
@@ -120,7 +93,7 @@ impl Pattern {
             && match &self.types {
                 TypeTest::All => true,
                 TypeTest::Prefix(prefix) => prefix.is_empty(),
-                TypeTest::Exact(_) | TypeTest::Regex(..) => false,
+                TypeTest::Exact(_) | TypeTest::Regex(_) => false,
             }
     }
 
@@ -168,7 +141,7 @@ impl TypeHint {
 #[derive(Debug)]
 pub struct Selection {
     /// Empty for all types. Sorted, each once.
-    types: Vec<TypeTest>,
+    types: Box<[TypeTest]>,
     pattern: Option<Pattern>,
     hash: FilterHash,
 }
@@ -183,7 +156,7 @@ impl Selection {
     /// Every event.
     #[must_use]
     pub fn all() -> Self {
-        Self { types: Vec::new(), pattern: None, hash: FilterHash([0; 8]) }
+        Self { types: Box::default(), pattern: None, hash: FilterHash([0; 8]) }
     }
 
     /// Events of any of these types, in shorthand, that match the pattern. No types means all types, no pattern any
@@ -194,18 +167,32 @@ impl Selection {
         }
         let mut tests = Vec::with_capacity(types.len());
         for (index, shorthand) in types.iter().enumerate() {
-            let test = shorthand_type(shorthand)
+            let test = types::shorthand(shorthand)
                 .map_err(|error| FilterError::new(format!("/types/{index}"), error.message))?;
             tests.push(test);
         }
         if tests.iter().any(|test| matches!(test, TypeTest::All)) {
             tests.clear();
         }
-        tests.sort_by_cached_key(canonical_type);
-        tests.dedup_by_key(|test| canonical_type(test));
+        tests.sort_by_cached_key(TypeTest::canonical);
+        tests.dedup_by_key(|test| test.canonical());
         let pattern = filter.map(Pattern::parse).transpose()?.filter(|pattern| !pattern.is_all());
         let hash = hash(&tests, pattern.as_ref());
-        Ok(Self { types: tests, pattern, hash })
+        Ok(Self { types: tests.into(), pattern, hash })
+    }
+
+    /// As [`Selection::new`], and one for all who hold a selection that is written the same. For selections that are
+    /// kept: those of a hundred thousand subscriptions mostly repeat each other.
+    pub fn shared(types: &[String], filter: Option<&[u8]>) -> Result<Arc<Self>, FilterError> {
+        static KNOWN: Interner<Selection> = Interner::new();
+        let mut text = Vec::new();
+        // Each part with its length before it, so that no two selections are written alike.
+        for part in types.iter().map(String::as_bytes).chain(filter) {
+            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            text.extend_from_slice(part);
+        }
+        text.push(u8::from(filter.is_some()));
+        KNOWN.get(&text, || Self::new(types, filter))
     }
 
     /// Whether an event is wanted.
@@ -213,6 +200,32 @@ impl Selection {
     pub fn matches(&self, event: &Recorded) -> bool {
         (self.types.is_empty() || self.types.iter().any(|test| test.accepts(&event.event.event_type)))
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(event))
+    }
+
+    /// The types of which any has to accept; empty for all.
+    pub(crate) fn types(&self) -> &[TypeTest] {
+        &self.types
+    }
+
+    /// What the pattern wants of the type.
+    pub(crate) fn pattern_type(&self) -> &TypeTest {
+        self.pattern.as_ref().map_or(&TypeTest::All, |pattern| &pattern.types)
+    }
+
+    /// What has to hold beside the type, all of it.
+    pub(crate) fn filters(&self) -> &[Arc<Filter>] {
+        self.pattern.as_ref().map_or(&[], |pattern| &pattern.filters)
+    }
+
+    /// Whether the type is wanted.
+    pub(crate) fn accepts(&self, event_type: &EventType) -> bool {
+        (self.types.is_empty() || self.types.iter().any(|test| test.accepts(event_type)))
+            && self.pattern_type().accepts(event_type)
+    }
+
+    /// Whether any of its types begins with that of Tidings' own events.
+    pub(crate) fn names_system(&self) -> bool {
+        self.types.iter().any(TypeTest::names_system) || self.pattern_type().names_system()
     }
 
     /// A hash of what is wanted, the same however it was written; zero for all events.
@@ -238,12 +251,6 @@ impl Selection {
     }
 }
 
-fn canonical_type(test: &TypeTest) -> Vec<u8> {
-    let mut out = Vec::new();
-    test.write_canonical(&mut out);
-    out
-}
-
 fn hash(types: &[TypeTest], pattern: Option<&Pattern>) -> FilterHash {
     if types.is_empty() && pattern.is_none() {
         return FilterHash([0; 8]);
@@ -261,49 +268,14 @@ fn hash(types: &[TypeTest], pattern: Option<&Pattern>) -> FilterHash {
     FilterHash(hash)
 }
 
-fn shorthand_type(shorthand: &str) -> Result<TypeTest, FilterError> {
-    const SHAPE: &str = "must be a type like 'sales.lead.created', all below a segment like 'sales.*', or '*'";
-    if shorthand == "*" {
-        return Ok(TypeTest::All);
-    }
-    if let Some(parent) = shorthand.strip_suffix(".*") {
-        // What stands before the star is a type's beginning exactly when one segment more makes it a type.
-        return EventType::parse(format!("{parent}.x"))
-            .map(|_| TypeTest::Prefix(format!("{parent}.")))
-            .map_err(|_| FilterError::new("", SHAPE));
-    }
-    EventType::parse(shorthand).map(TypeTest::Exact).map_err(|_| FilterError::new("", SHAPE))
-}
-
-fn read_type(members: &Members<'_>) -> Result<TypeTest, FilterError> {
-    let (kind, value) = match (members.text("type")?, members.text("value")?) {
-        (None, None) => return Ok(TypeTest::All),
-        (Some(kind), Some(value)) => (kind, value),
-        (Some(_), None) => return Err(FilterError::new("", "'value' is missing beside 'type'")),
-        (None, Some(_)) => return Err(FilterError::new("", "'type' is missing beside 'value'")),
-    };
-    if kind != "regex" && value.chars().count() > TYPE_VALUE_CHARS_MAX {
-        return Err(FilterError::new("/value", format!("must have at most {TYPE_VALUE_CHARS_MAX} characters")));
-    }
-    match kind {
-        "exact" => EventType::parse(value)
-            .map(TypeTest::Exact)
-            .map_err(|error| FilterError::new("/value", format!("not an event type: {error}"))),
-        "prefix" => Ok(TypeTest::Prefix(value.to_owned())),
-        "regex" => regexp::compile(value, true)
-            .map(|regex| TypeTest::Regex(regex, value.to_owned()))
-            .map_err(|message| FilterError::new("/value", message)),
-        _ => Err(FilterError::new("/type", "must be 'exact', 'prefix' or 'regex'")),
-    }
-}
-
-fn read_filters(members: &Members<'_>) -> Result<Vec<Filter>, FilterError> {
-    let Some(filters) = members.get("filters") else { return Ok(Vec::new()) };
+fn read_filters(members: &Members<'_>) -> Result<Box<[Arc<Filter>]>, FilterError> {
+    let Some(filters) = members.get("filters") else { return Ok(Box::default()) };
     let Node::List(filters) = filters else { return Err(FilterError::new("/filters", "must be an array")) };
     if filters.len() > FILTERS_MAX {
         return Err(FilterError::new("/filters", format!("a pattern has at most {FILTERS_MAX} filters")));
     }
-    filters.iter().enumerate().map(|(index, node)| Filter::read(node, &format!("/filters/{index}"))).collect()
+    let read = |(index, node)| Filter::read(node, &format!("/filters/{index}")).map(Arc::new);
+    filters.iter().enumerate().map(read).collect()
 }
 
 /// The members of an object whose names are all known and given once.

@@ -9,7 +9,7 @@ use super::path::{OutOfSteps, Path, Steps};
 use crate::json::{self, Node};
 
 /// One event under test.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     recorded: &'a Recorded,
     /// All of the envelope but `data`.
     envelope: OnceCell<Node<'a>>,
@@ -19,12 +19,12 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(recorded: &'a Recorded) -> Self {
+    pub(crate) fn new(recorded: &'a Recorded) -> Self {
         Self { recorded, envelope: OnceCell::new(), data: OnceCell::new(), whole: OnceCell::new() }
     }
 
     /// The nodes that a path selects in the event. Most paths need one member of the envelope, and only that is built.
-    pub(super) fn select<'n>(&'n self, path: &'n Path, steps: &Steps) -> Result<Vec<&'n Node<'n>>, OutOfSteps> {
+    pub(crate) fn select<'n>(&'n self, path: &'n Path, steps: &Steps) -> Result<Vec<&'n Node<'n>>, OutOfSteps> {
         let below = path.select_below(steps, |name| match name {
             "data" => self.data.get_or_init(|| data(self.recorded)).as_ref(),
             name => self.envelope.get_or_init(|| Node::Map(envelope(self.recorded))).member(name),

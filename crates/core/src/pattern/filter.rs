@@ -1,6 +1,7 @@
 //! One filter of a pattern: a path, an operator and a value.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::document::Document;
 use super::path::{OutOfSteps, Path, Steps};
@@ -10,9 +11,8 @@ use crate::limits::EXPONENT_MAX;
 
 /// A filter that was read and compiled.
 #[derive(Debug)]
-pub(super) struct Filter {
-    field: String,
-    path: Path,
+pub(crate) struct Filter {
+    path: Arc<Path>,
     test: Test,
 }
 
@@ -53,7 +53,7 @@ impl Filter {
         let members = super::members(node, at, &["field", "operator", "value"])?;
         let field = members.text("field")?.ok_or_else(|| FilterError::new(at, "'field' is missing"))?;
         let operator = members.text("operator")?.ok_or_else(|| FilterError::new(at, "'operator' is missing"))?;
-        let path = Path::parse(field)
+        let path = Path::shared(field)
             .map_err(|error| FilterError::new(within(at, "field"), format!("not a usable JSONPath: {error}")))?;
         let value_at = within(at, "value");
         let value = members.get("value");
@@ -90,36 +90,65 @@ impl Filter {
                 return Err(FilterError::new(within(at, "operator"), format!("the operator must be {known}")));
             }
         };
-        Ok(Self { field: field.to_owned(), path, test })
+        Ok(Self { path, test })
     }
 
     /// Whether any node that the path selects satisfies the test. An evaluation that runs out of steps satisfies
     /// nothing.
-    pub(super) fn holds(&self, document: &Document<'_>) -> bool {
+    pub(crate) fn holds(&self, document: &Document<'_>) -> bool {
         let steps = Steps::new();
-        let Ok(nodes) = document.select(&self.path, &steps) else { return false };
+        document.select(&self.path, &steps).is_ok_and(|nodes| self.holds_for(&nodes, &steps))
+    }
+
+    /// Whether any of the nodes that its path selected satisfies the test, with the steps that selecting left.
+    pub(crate) fn holds_for(&self, nodes: &[&Node<'_>], steps: &Steps) -> bool {
         match &self.test {
             Test::Exists(wanted) => nodes.is_empty() != *wanted,
-            test => nodes.into_iter().any(|node| test.accepts(node, &steps).unwrap_or(false)),
+            test => nodes.iter().any(|node| test.accepts(node, steps).unwrap_or(false)),
+        }
+    }
+
+    /// The path.
+    pub(crate) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// The values of which a node has to equal one, if that is what the filter asks for.
+    pub(crate) fn equal_to(&self) -> Option<&[Node<'static>]> {
+        match &self.test {
+            Test::Equals(value) => Some(std::slice::from_ref(value)),
+            Test::In(Node::List(values)) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The operator's name in a pattern.
+    pub(crate) fn operator(&self) -> &'static str {
+        match &self.test {
+            Test::Equals(_) => "equals",
+            Test::NotEquals(_) => "not_equals",
+            Test::In(_) => "in",
+            Test::Contains(_) => "contains",
+            Test::Exists(_) => "exists",
+            Test::Ordered(Order::Greater, _) => "gt",
+            Test::Ordered(Order::GreaterOrEqual, _) => "gte",
+            Test::Ordered(Order::Less, _) => "lt",
+            Test::Ordered(Order::LessOrEqual, _) => "lte",
         }
     }
 
     /// Writes what the filter means, the same for filters that mean the same.
-    pub(super) fn write_canonical(&self, out: &mut Vec<u8>) {
-        Node::text(&self.field).write_canonical(out);
-        let (operator, value) = match &self.test {
-            Test::Equals(value) => ("equals", value),
-            Test::NotEquals(value) => ("not_equals", value),
-            Test::In(value) => ("in", value),
-            Test::Contains(value) => ("contains", value),
-            Test::Exists(wanted) => ("exists", &Node::Bool(*wanted)),
-            Test::Ordered(Order::Greater, value) => ("gt", value),
-            Test::Ordered(Order::GreaterOrEqual, value) => ("gte", value),
-            Test::Ordered(Order::Less, value) => ("lt", value),
-            Test::Ordered(Order::LessOrEqual, value) => ("lte", value),
-        };
-        Node::text(operator).write_canonical(out);
-        value.write_canonical(out);
+    pub(crate) fn write_canonical(&self, out: &mut Vec<u8>) {
+        Node::text(self.path.text()).write_canonical(out);
+        Node::text(self.operator()).write_canonical(out);
+        match &self.test {
+            Test::Equals(value)
+            | Test::NotEquals(value)
+            | Test::In(value)
+            | Test::Contains(value)
+            | Test::Ordered(_, value) => value.write_canonical(out),
+            Test::Exists(wanted) => Node::Bool(*wanted).write_canonical(out),
+        }
     }
 }
 

@@ -7,25 +7,36 @@
 mod eval;
 mod parse;
 
+use std::sync::Arc;
+
 use regex::Regex;
 
-pub(super) use eval::{OutOfSteps, Steps};
+pub(crate) use eval::{OutOfSteps, Steps};
 pub(super) use parse::PathError;
 
+use super::intern::Interner;
 use crate::json::Node;
 
 /// A compiled path.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(crate) struct Path {
+    /// As it was written.
+    text: Box<str>,
     segments: Vec<Segment>,
     /// Whether a filter looks back at the root, so that the whole document is needed.
     looks_back: bool,
 }
 
 impl Path {
-    /// Compiles a path within the bounds of [`crate::limits`].
-    pub(super) fn parse(text: &str) -> Result<Self, PathError> {
-        parse::parse(text, parse::Caps::BOUNDED)
+    /// Compiles a path within the bounds of [`crate::limits`], or takes the one in use that is written the same.
+    pub(super) fn shared(text: &str) -> Result<Arc<Self>, PathError> {
+        static KNOWN: Interner<Path> = Interner::new();
+        KNOWN.get(text.as_bytes(), || parse::parse(text, parse::Caps::BOUNDED))
+    }
+
+    /// The path as it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The nodes that the path selects in a document.

@@ -10,17 +10,26 @@ use crate::pattern::regexp;
 
 /// The evaluation took more steps than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pattern) struct OutOfSteps;
+pub(crate) struct OutOfSteps;
 
 type Result<T> = std::result::Result<T, OutOfSteps>;
 
 /// What an evaluation may still do.
 #[derive(Debug)]
-pub(in crate::pattern) struct Steps(Cell<u32>);
+pub(crate) struct Steps(Cell<u32>);
 
 impl Steps {
-    pub(in crate::pattern) fn new() -> Self {
-        Self(Cell::new(PATH_STEPS_MAX))
+    pub(crate) fn new() -> Self {
+        Self::of(PATH_STEPS_MAX)
+    }
+
+    /// As many as are left of an evaluation that others have to share in.
+    pub(crate) fn of(left: u32) -> Self {
+        Self(Cell::new(left))
+    }
+
+    pub(crate) fn left(&self) -> u32 {
+        self.0.get()
     }
 
     pub(in crate::pattern) fn spend(&self, steps: usize) -> Result<()> {

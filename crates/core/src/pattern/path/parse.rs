@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str, caps: Caps) -> Result<Path, PathError> {
     if parser.at < text.len() {
         return Err(parser.error("a segment is expected: '.name', '[…]' or '..'"));
     }
-    Ok(Path { segments, looks_back: parser.looks_back })
+    Ok(Path { text: text.into(), segments, looks_back: parser.looks_back })
 }
 
 /// The integers that a path may hold: those that every JSON implementation can exchange.
