@@ -4,17 +4,31 @@
 //! of the partition, which the change moves; nothing here speaks to the router.
 
 mod answers;
+mod attempts;
+mod backtest;
+mod change;
+mod check;
+mod create;
+mod cursor;
+mod dead;
 mod error;
+mod exchange;
+mod explain;
+mod read;
+mod replay;
+mod rotate;
+mod scan;
 mod sender;
-mod signatures;
+mod stats;
 mod types;
+mod update;
 
-use tidings_event::{EndpointId, EventId, TenantId};
 use tokio::sync::Semaphore;
 
 use crate::Engine;
 use crate::egress::Egress;
 use crate::secrets::SecretBox;
+use crate::system::Refusals;
 
 pub use answers::{
     Attempt, AttemptSearch, AttemptStatus, Backtest, BacktestQuery, DeadLetterView, DeadSearch, EXPLAINED_ATTEMPTS,
@@ -22,6 +36,7 @@ pub use answers::{
     SCAN_EVENTS_MAX, STATS_ATTEMPTS, Stats, Until, Window,
 };
 pub use error::EndpointError;
+pub use replay::REPLAYS_MAX;
 pub(crate) use sender::Sender;
 pub use tidings_event::delivery::{CircuitState, DeadReason, Failure};
 pub use tidings_store::{EndpointStatus, ReplayState};
@@ -36,6 +51,9 @@ pub use types::{
 /// Answers of operations on endpoints.
 pub type Result<T, E = EndpointError> = std::result::Result<T, E>;
 
+/// The reason of an endpoint that is disabled until its owner answers a challenge.
+const UNVERIFIED: &str = "unverified";
+
 /// Requests to endpoints that callers make by hand (tests, challenges) and that may be under way at once.
 const EXCHANGES_MAX: usize = 16;
 
@@ -44,12 +62,18 @@ pub(crate) struct Parts {
     pub(crate) egress: Egress,
     pub(crate) secrets: SecretBox,
     pub(crate) exchanges: Semaphore,
+    pub(crate) refusals: Refusals,
 }
 
 impl Parts {
     /// Prepares the way out and derives the key of the secrets from the master key.
     pub(crate) fn new(egress: Egress, master: &[u8; 32]) -> Self {
-        Self { egress, secrets: SecretBox::derive(master), exchanges: Semaphore::new(EXCHANGES_MAX) }
+        Self {
+            egress,
+            secrets: SecretBox::derive(master),
+            exchanges: Semaphore::new(EXCHANGES_MAX),
+            refusals: Refusals::default(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::egress::Egress;
+use crate::endpoints::Parts;
 use crate::feed::Feeds;
 use crate::health::HealthCache;
 use crate::keys::KeyCache;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) keys: KeyCache,
     pub(crate) health: HealthCache,
+    pub(crate) endpoints: Parts,
     closed: AtomicBool,
     /// Ends what brings events in by itself.
     intake: CancellationToken,
@@ -60,7 +62,8 @@ impl Engine {
         let tail = Tail::open(store.clone(), &options.tail).await?;
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
         let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &options.append);
-        let intake_tasks = start_intake(&sources, &appender, &options, &intake);
+        let egress = Egress::new(&options.egress);
+        let intake_tasks = start_intake(&sources, &appender, &egress, &options, &intake);
         let tasks = Tasks { intake: intake_tasks, appenders, tail: tail.start(&options.tail, &ending) };
         let shared = Shared {
             appender,
@@ -68,6 +71,7 @@ impl Engine {
             sources,
             keys: KeyCache::new(),
             health: HealthCache::default(),
+            endpoints: Parts::new(egress, &options.deliver.master),
             closed: AtomicBool::new(false),
             intake,
             tasks: Mutex::new(tasks),
@@ -152,10 +156,10 @@ impl Engine {
 fn start_intake(
     sources: &Sources,
     appender: &Appender,
+    egress: &Egress,
     options: &Options,
     intake: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
-    let egress = Egress::new(&options.egress);
     let all: Arc<[SourceHandle]> = sources.all().into();
     all.iter()
         .flat_map(|source| {

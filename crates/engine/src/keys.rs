@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
+use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 use tidings_event::{TenantId, Timestamp};
 use tidings_store::{KeyRow, Result, Role};
 use ulid::Ulid;
 
 use crate::append::now;
+use crate::endpoints::Who;
+use crate::system::{Fact, Kind};
 use crate::{Engine, metrics as names};
 
 /// How every key begins, so that scanners for leaked secrets recognize it.
@@ -64,8 +67,8 @@ impl KeyCache {
 }
 
 impl Engine {
-    /// Makes a key. The secret is returned this once; only its hash is kept.
-    pub async fn create_key(&self, new: NewKey) -> Result<(KeyRow, String)> {
+    /// Makes a key, and tells of it. The secret is returned this once; only its hash is kept.
+    pub async fn create_key(&self, who: &Who, new: NewKey) -> Result<(KeyRow, String)> {
         let secret = format!("{PREFIX}{}", base62(rand::random()));
         let row = KeyRow {
             id: Ulid::generate().to_string(),
@@ -80,6 +83,7 @@ impl Engine {
         };
         self.shared.feeds.store.insert_key(&row).await?;
         self.shared.keys.changed(&row.hash);
+        self.tell(&fact(Kind::KeyCreated, who, &row)).await;
         Ok((row, secret))
     }
 
@@ -97,11 +101,16 @@ impl Engine {
         Ok(rows.into_iter().find(|row| row.id == id))
     }
 
-    /// Revokes a key: at once on this node, within seconds on others. `None` when there is no such key.
-    pub async fn revoke_key(&self, id: &str) -> Result<Option<KeyRow>> {
-        let row = self.shared.feeds.store.revoke_key(id, now()).await?;
+    /// Revokes a key, and tells of it: at once on this node, within seconds on others. One that was revoked before
+    /// stays as it is. `None` when there is no such key.
+    pub async fn revoke_key(&self, who: &Who, id: &str) -> Result<Option<KeyRow>> {
+        let moment = now();
+        let row = self.shared.feeds.store.revoke_key(id, moment).await?;
         if let Some(row) = &row {
             self.shared.keys.changed(&row.hash);
+            if row.revoked_at == Some(moment) {
+                self.tell(&fact(Kind::KeyRevoked, who, row)).await;
+            }
         }
         Ok(row)
     }
@@ -124,6 +133,16 @@ impl Engine {
         };
         Ok(row.filter(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|moment| now() < moment)))
     }
+}
+
+/// What is told of a key: everything but what could open something.
+fn fact(kind: Kind, who: &Who, row: &KeyRow) -> Fact {
+    let mut data = Map::new();
+    data.insert("key".to_owned(), json!(row.id));
+    data.insert("role".to_owned(), json!(row.role.as_str()));
+    data.insert("tenants".to_owned(), json!(row.tenants));
+    data.insert("type_prefixes".to_owned(), json!(row.type_prefixes));
+    Fact { kind, who: Some(who.clone()), tenant: None, entity: ("key", row.id.clone()), data }
 }
 
 fn hash(secret: &str) -> [u8; 32] {

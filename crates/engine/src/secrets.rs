@@ -115,9 +115,9 @@ impl Keyring {
 
     /// What signs at a moment, and when the first of the secrets ends that do.
     pub(crate) fn signer(&self, now: Timestamp) -> (Signer, Option<Timestamp>) {
-        let secrets: Vec<&Secret> = self.valid(now).map(|kept| &kept.secret).collect();
+        let secrets: Vec<Secret> = self.valid(now).map(|kept| kept.secret.clone()).collect();
         let ends = self.valid(now).filter_map(|kept| kept.expires_at).min();
-        (Signer::new(secrets), ends)
+        (Signer::new(&secrets), ends)
     }
 
     fn write(&self) -> Zeroizing<Vec<u8>> {

@@ -5,17 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use tidings_core::append::{self as decision, Prepared, Request};
+use tidings_core::append::{self as decision, Request};
+use tidings_event::log::AppendKeys;
 use tidings_event::{
-    Data, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Source, SourceKind, TenantId, Text,
-    Timestamp, Version,
+    Data, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Source, SourceKind, TenantId, TenantNo,
+    Text, Timestamp, Version,
 };
 use tidings_store::{Append, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ulid::Ulid;
 
+use crate::Engine;
 use crate::append::{now, prepare};
 use crate::endpoints::Who;
 use crate::places::Places;
@@ -199,14 +204,14 @@ pub(crate) async fn reserve(places: &Places, tenant: &TenantId, count: usize) ->
             let slots = slots.clone();
             Append {
                 partition,
-                keys: tidings_event::log::AppendKeys { tenants: tenants.iter().map(|(_, no)| *no).collect(), ids },
+                keys: AppendKeys { tenants: tenants.iter().map(|(_, no)| *no).collect(), ids },
                 decide: Box::new(move |view| {
                     let requests = slots
                         .lock()
                         .iter()
                         .filter_map(|event| {
                             let (_, no) = tenants.iter().find(|(tenant, _)| *tenant == event.tenant)?;
-                            Some(Request { events: vec![prepared(event.clone(), *no)] })
+                            Some(Request { events: vec![prepare(event.clone(), *no)] })
                         })
                         .collect();
                     decision::plan(view, requests, now())
@@ -217,12 +222,128 @@ pub(crate) async fn reserve(places: &Places, tenant: &TenantId, count: usize) ->
     Ok((Reserved { ids, slots }, appends))
 }
 
+/// What is reserved in one partition.
 #[derive(Default)]
 struct Part {
-    tenants: Vec<(TenantId, tidings_event::TenantNo)>,
-    ids: Vec<(tidings_event::TenantNo, EventId)>,
+    tenants: Vec<(TenantId, TenantNo)>,
+    ids: Vec<(TenantNo, EventId)>,
 }
 
-fn prepared(event: Event, no: tidings_event::TenantNo) -> Prepared {
-    prepare(event, no)
+/// Keys about whose refusals is remembered that they were told.
+const DENIED_KEYS_MAX: u64 = 10_000;
+/// How often refusals of one key are told.
+const DENIED_EVERY: Duration = Duration::from_secs(60);
+/// Refusals that may be on their way into the log at once; further ones are not told.
+const DENIED_AT_ONCE: usize = 8;
+
+/// Which refusals were told lately.
+pub(crate) struct Refusals {
+    told: Cache<String, ()>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let told = Cache::builder().max_capacity(DENIED_KEYS_MAX).time_to_live(DENIED_EVERY).build();
+        Self { told, room: Arc::new(Semaphore::new(DENIED_AT_ONCE)) }
+    }
+}
+
+impl Refusals {
+    /// Whether a refusal shall be told: one a minute and key, and only while there is room.
+    fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
+        if self.told.contains_key(key) {
+            return None;
+        }
+        let permit = self.room.clone().try_acquire_owned().ok()?;
+        self.told.entry_by_ref(key).or_insert(()).is_fresh().then_some(permit)
+    }
+}
+
+impl Engine {
+    /// Tells of something that happened outside of any transaction. It happened whether this can be written or not, so
+    /// a failure is only logged.
+    pub(crate) async fn tell(&self, fact: &Fact) {
+        let events = fact.events(&Ulid::generate().to_string(), now());
+        if let Err(error) = self.appender().append_each(events).await {
+            tracing::warn!(kind = fact.kind.as_str(), %error, "an event of the system could not be written");
+        }
+    }
+
+    /// Tells `$system` that a caller was turned away, in the background; at most once a minute for each key.
+    /// `operation` says what was tried, like `PATCH /v1/tenants/{tenant}/endpoints/{id}`.
+    pub fn denied(&self, who: &Who, tenant: Option<&TenantId>, operation: &str) {
+        let Some(permit) = self.shared.endpoints.refusals.take(&who.key) else { return };
+        let mut data = Map::new();
+        data.insert("operation".to_owned(), json!(operation));
+        let fact = Fact {
+            kind: Kind::AccessDenied,
+            who: Some(who.clone()),
+            tenant: tenant.cloned(),
+            entity: ("key", who.key.clone()),
+            data,
+        };
+        let engine = self.clone();
+        tokio::spawn(async move {
+            engine.tell(&fact).await;
+            drop(permit);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_once_a_minute_and_key_and_never_too_many_at_once() {
+        let refusals = Refusals::default();
+        let first = refusals.take("a");
+        assert!(first.is_some() && refusals.take("a").is_none());
+        let others: Vec<_> = (0..20).filter_map(|n| refusals.take(&format!("k{n}"))).collect();
+        assert_eq!(others.len(), DENIED_AT_ONCE - 1);
+        drop(others);
+        assert!(refusals.take("k19").is_some(), "one that found no room is told later");
+        assert!(refusals.take("a").is_none());
+    }
+
+    #[test]
+    fn a_fact_about_a_tenants_deliveries_is_told_to_the_tenant_too() {
+        let endpoint = EndpointId::parse("ep_00000000000000000000000000").unwrap();
+        let fact = |kind, tenant: &str| {
+            let tenant = TenantId::parse(tenant).unwrap();
+            Fact::of_endpoint(kind, None, &tenant, &endpoint, json!({ "reason": "gone" }))
+        };
+        let told = |fact: &Fact| -> Vec<(String, String)> {
+            let events = fact.events("x", Timestamp::from_micros(0));
+            events.iter().map(|event| (event.tenant.to_string(), event.id.to_string())).collect()
+        };
+        let pair = |tenant: &str, id: &str| (tenant.to_owned(), id.to_owned());
+        assert_eq!(told(&fact(Kind::EndpointDisabled, "acme")), [pair("$system", "x"), pair("acme", "x-t")]);
+        assert_eq!(told(&fact(Kind::EndpointUpdated, "acme")), [pair("$system", "x")]);
+        assert_eq!(told(&fact(Kind::EndpointDisabled, "$system")), [pair("$system", "x")]);
+    }
+
+    #[test]
+    fn every_kind_is_a_type_that_events_may_have() {
+        for kind in [
+            Kind::EndpointCreated,
+            Kind::EndpointUpdated,
+            Kind::EndpointDeleted,
+            Kind::EndpointDisabled,
+            Kind::EndpointEnabled,
+            Kind::SecretRotated,
+            Kind::CircuitOpened,
+            Kind::CircuitClosed,
+            Kind::DeadLettered,
+            Kind::ReplayStarted,
+            Kind::ReplayCancelled,
+            Kind::ReplayFinished,
+            Kind::KeyCreated,
+            Kind::KeyRevoked,
+            Kind::AccessDenied,
+        ] {
+            assert!(EventType::parse(kind.as_str()).is_ok(), "{}", kind.as_str());
+        }
+    }
 }

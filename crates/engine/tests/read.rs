@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use support::{Log, PAGE, event, numbered, tenant, typed};
+use tidings_engine::endpoints::Who;
 use tidings_engine::{ColumnFilter, Direction, Engine, NewKey, Options, ReadLimit, Role, SearchQuery, Selection};
 use tidings_event::{Entity, Event, Sequence, Text, Timestamp};
 
@@ -50,6 +51,10 @@ fn caused_by(cause: &Event) -> Event {
 async fn trace(engine: &Engine, of: &Event) -> (Vec<u64>, bool) {
     let trace = engine.trace(&tenant("acme"), &of.id).await.unwrap().unwrap();
     (trace.events.iter().map(|event| event.sequence.get()).collect(), trace.truncated)
+}
+
+fn admin() -> Who {
+    Who { key: "admin".to_owned(), role: Role::Admin }
 }
 
 on_both! {
@@ -163,23 +168,23 @@ on_both! {
             description: "the portal".to_owned(),
             expires_at: None,
         };
-        let (row, secret) = engine.create_key(new.clone()).await.unwrap();
+        let (row, secret) = engine.create_key(&admin(), new.clone()).await.unwrap();
         assert!(secret.starts_with("tdk_") && secret.len() == 47);
         assert_eq!(engine.key_by_secret(&secret).await.unwrap().as_ref(), Some(&row));
         assert_eq!(engine.key_by_secret(&secret).await.unwrap().as_ref(), Some(&row), "from the cache too");
         assert_eq!(engine.key_by_secret("tdk_unknown").await.unwrap(), None);
-        let (other, _) = engine.create_key(new.clone()).await.unwrap();
+        let (other, _) = engine.create_key(&admin(), new.clone()).await.unwrap();
         assert_eq!(engine.key(&other.id).await.unwrap().as_ref(), Some(&other));
         assert_eq!(engine.key("01JD8Q4M6T1V9S0Z3N7R5K2W4X").await.unwrap(), None);
         assert_eq!(engine.key("no id").await.unwrap(), None);
 
-        let revoked = engine.revoke_key(&row.id).await.unwrap().unwrap();
+        let revoked = engine.revoke_key(&admin(), &row.id).await.unwrap().unwrap();
         assert!(revoked.revoked_at.is_some());
         assert_eq!(engine.key_by_secret(&secret).await.unwrap(), None, "at once, whatever was cached");
-        assert!(engine.revoke_key("no id").await.unwrap().is_none());
+        assert!(engine.revoke_key(&admin(), "no id").await.unwrap().is_none());
 
         let expired = NewKey { expires_at: Some(Timestamp::from_micros(1)), ..new };
-        let (_, secret) = engine.create_key(expired).await.unwrap();
+        let (_, secret) = engine.create_key(&admin(), expired).await.unwrap();
         assert_eq!(engine.key_by_secret(&secret).await.unwrap(), None);
         engine.shutdown().await;
     }

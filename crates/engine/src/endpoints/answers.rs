@@ -8,7 +8,7 @@ use tidings_store::ReplayState;
 use super::types::From;
 
 /// One request to an endpoint and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
     /// The request's headers, those of the connection (`host`, `content-length`) left out.
     pub request_headers: Vec<(String, String)>,

@@ -29,14 +29,14 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTo
 )]
 pub(crate) async fn create_key(
     State(app): State<App>,
-    _admin: Admin,
+    admin: Admin,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     expect_json(&headers)?;
     let body = collect(&app.admission, &headers, body, SMALL_BODY_BYTES_MAX).await?;
     let new = check(json::read(&body.bytes)?)?;
-    let (row, secret) = app.engine.create_key(new).await?;
+    let (row, secret) = app.engine.create_key(&admin.who(), new).await?;
     json::answer(StatusCode::CREATED, &wire::CreatedKey { key: secret, row: render(&row) })
 }
 

@@ -22,7 +22,7 @@ crate::problems!(Problems: KeyNotFound, StorageUnavailable);
     responses((status = 200, description = "The revoked key.", body = wire::Key), Problems),
     security(("key" = ["admin"])),
 )]
-pub(crate) async fn revoke_key(State(app): State<App>, _admin: Admin, params: Params) -> Result<Response, Failure> {
-    let row = app.engine.revoke_key(params.get("id")).await?.ok_or_else(not_found)?;
+pub(crate) async fn revoke_key(State(app): State<App>, admin: Admin, params: Params) -> Result<Response, Failure> {
+    let row = app.engine.revoke_key(&admin.who(), params.get("id")).await?.ok_or_else(not_found)?;
     json::answer(StatusCode::OK, &render(&row))
 }

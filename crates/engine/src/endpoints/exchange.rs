@@ -1,0 +1,185 @@
+//! Requests to an endpoint that are made by hand: a sample, and the challenge.
+
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::json;
+use tidings_event::{
+    Data, Digest, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded, Salt,
+    Sequence, Source, SourceKind, TenantId, Text, Version, violation_code as code,
+};
+use tidings_store::{EndpointRow, EndpointStatus, EndpointView};
+use ulid::Ulid;
+
+use super::answers::Exchange;
+use super::change::Change;
+use super::check::Report;
+use super::error::EndpointError;
+use super::sender::Sender;
+use super::types::Who;
+use super::{Endpoints, Result, UNVERIFIED};
+use crate::FeedEvent;
+use crate::append::now;
+use crate::egress::{Call, Reply, SendError};
+use crate::system::{Fact, Kind};
+
+/// The type of a sample where none is asked for.
+const SAMPLE_TYPE: &str = "tidings.endpoint.test";
+/// The type of a challenge's body.
+const CHALLENGE_TYPE: &str = "tidings.endpoint.challenge";
+/// Characters of an answer that a failed challenge repeats.
+const SHOWN_CHARS: usize = 200;
+
+impl Endpoints {
+    /// Sends a signed sample of an event and shows the whole exchange. The sample's id begins with `test_`, its
+    /// sequence is 0, and the log knows nothing of it. Also endpoints that are paused or disabled can be tested.
+    pub async fn test(&self, tenant: &TenantId, id: &EndpointId, event_type: Option<String>) -> Result<Exchange> {
+        self.check_open()?;
+        let event_type = event_type.as_deref().unwrap_or(SAMPLE_TYPE);
+        let event_type = EventType::parse(event_type).map_err(|error| {
+            let mut report = Report::default();
+            report.add("/type", code::TYPE_MALFORMED, error.to_string());
+            report.finish().err().unwrap_or(EndpointError::NotFound)
+        })?;
+        let (_, row) = self.row(tenant, id).await?;
+        let sender = self.sender(&row)?;
+        let event = FeedEvent::new(sample(&row, event_type));
+        self.exchange(|| sender.call(&event, Sequence(0), None, 1, now())).await
+    }
+
+    /// Challenges the owner of an endpoint's URL: posts `{"type":"tidings.endpoint.challenge","challenge":"…"}`,
+    /// signed like a delivery. The answer must be from 200 to 299, and its body must hold the challenge's text. An
+    /// endpoint that waits for this becomes active then; it goes on where it was made.
+    pub async fn verify(&self, who: &Who, tenant: &TenantId, id: &EndpointId) -> Result<Exchange> {
+        self.check_open()?;
+        let (place, row) = self.row(tenant, id).await?;
+        let sender = self.sender(&row)?;
+        let challenge = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let name = format!("challenge_{}", Ulid::generate());
+        let body = json!({
+            "type": CHALLENGE_TYPE,
+            "timestamp": now(),
+            "tenant": tenant.as_str(),
+            "data": { "endpoint": id.as_str() },
+            "challenge": challenge,
+        });
+        let body = Bytes::from(body.to_string());
+        let exchange = self.exchange(|| sender.call_with(&name, body, now())).await?;
+        judge(&exchange, &challenge).map_err(|reason| EndpointError::Challenge { reason })?;
+        let (who, url) = (who.clone(), row.url);
+        let decide = move |view: EndpointView, now| {
+            let mut row = view.row.ok_or(EndpointError::NotFound)?;
+            if row.url != url {
+                return Err(EndpointError::Busy("the URL was changed meanwhile".to_owned()));
+            }
+            if row.status != EndpointStatus::Disabled || row.status_reason.as_deref() != Some(UNVERIFIED) {
+                return Ok(Change::Same(Box::new(row)));
+            }
+            row.status = EndpointStatus::Active;
+            row.status_reason = None;
+            row.updated_at = now;
+            let data = json!({ "was": UNVERIFIED });
+            let facts = vec![Fact::of_endpoint(Kind::EndpointEnabled, Some(&who), &row.tenant, &row.id, data)];
+            Ok(Change::Put { row: Box::new(row), lane: None, facts })
+        };
+        self.change(tenant, place, id, decide).await?;
+        Ok(exchange)
+    }
+
+    fn sender(&self, row: &EndpointRow) -> Result<Sender> {
+        let parts = &self.engine.shared.endpoints;
+        Sender::of(row, &parts.secrets, &parts.egress, now()).map(|(sender, _)| sender).map_err(EndpointError::Busy)
+    }
+
+    /// Makes a request and waits for its end. Few may be under way at once; one more is turned away. The request is
+    /// made only then, as its signature carries the moment.
+    async fn exchange(&self, call: impl FnOnce() -> Call) -> Result<Exchange> {
+        let parts = &self.engine.shared.endpoints;
+        let busy = |_| EndpointError::Busy("too many tests and challenges are under way; try again later".to_owned());
+        let _permit = parts.exchanges.try_acquire().map_err(busy)?;
+        let call = call();
+        let (request_headers, request_body) = (texts(&call.headers), text(&call.body));
+        let began = Instant::now();
+        let answer = parts.egress.post(call).await;
+        let duration_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        let mut exchange = Exchange {
+            request_headers,
+            request_body,
+            status: None,
+            failure: None,
+            message: None,
+            response_headers: Vec::new(),
+            response_body: String::new(),
+            duration_ms,
+        };
+        match answer {
+            Ok(Reply { status, headers, body, .. }) => {
+                exchange.status = Some(status.as_u16());
+                exchange.response_headers = texts(&headers);
+                exchange.response_body = text(&body);
+            }
+            Err(SendError { failure, message }) => {
+                exchange.failure = Some(failure);
+                exchange.message = Some(message);
+            }
+        }
+        Ok(exchange)
+    }
+}
+
+/// Whether an answer is that of someone who read the challenge; if not, what came instead.
+fn judge(exchange: &Exchange, challenge: &str) -> Result<(), String> {
+    match (exchange.failure, exchange.status) {
+        (Some(failure), _) => {
+            let message = exchange.message.as_deref().unwrap_or_default();
+            Err(format!("the challenge had no answer ({}): {message}", failure.as_str()))
+        }
+        (None, Some(200..=299)) if exchange.response_body.contains(challenge) => Ok(()),
+        (None, status) => {
+            let shown: String = exchange.response_body.chars().take(SHOWN_CHARS).collect();
+            let status = status.map_or_else(|| "no status".to_owned(), |status| status.to_string());
+            Err(format!("the challenge must be answered by 2xx and its text; the answer was {status} and '{shown}'"))
+        }
+    }
+}
+
+/// An event that never happened.
+fn sample(row: &EndpointRow, event_type: EventType) -> Recorded {
+    let id = EventId::trusted(format!("test_{}", Ulid::generate()));
+    let now = now();
+    let data = json!({ "test": true, "message": "a sample, sent by hand" }).to_string();
+    let event = Event {
+        event_type,
+        version: Version::first(),
+        timestamp: now,
+        tenant: row.tenant.clone(),
+        project: None,
+        source: Source { kind: SourceKind::System, id: Text::trusted("tidings") },
+        entity: Some(Entity { kind: Text::trusted("endpoint"), id: Text::trusted(row.id.as_str()) }),
+        actor: None,
+        data: Data::trusted(data),
+        metadata: Metadata { correlation_id: Text::of_id(&id), causation_id: None, context: None, traceparent: None },
+        id,
+    };
+    Recorded {
+        event,
+        tenant_no: row.tenant_no,
+        partition: PartitionId(0),
+        position: Position(0),
+        sequence: Sequence(0),
+        recorded_at: now,
+        salt: Salt([0; 16]),
+        digest: Digest([0; 32]),
+    }
+}
+
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
