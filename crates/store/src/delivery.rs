@@ -307,6 +307,8 @@ pub struct AttemptQuery {
 pub struct DeadQuery {
     /// Of this endpoint alone.
     pub endpoint: Option<EndpointNo>,
+    /// Of this event alone.
+    pub sequence: Option<Sequence>,
     /// Given up for this reason.
     pub reason: Option<DeadReason>,
     /// Of this type alone.
