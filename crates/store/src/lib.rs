@@ -314,6 +314,7 @@ pub trait Store: DeliveryStore {
 }
 
 mod delivery;
+mod encoding;
 mod migrations;
 mod names;
 mod open;

@@ -4,11 +4,17 @@
 //! right whoever else writes. They only wait for each other.
 
 mod append;
+mod attempts;
+mod commit_route;
 mod connection;
+mod dead;
 mod delivery;
+mod endpoints;
 mod keys;
 mod read;
 mod readers;
+mod replays;
+mod routers;
 mod search;
 mod tenants;
 #[cfg(test)]

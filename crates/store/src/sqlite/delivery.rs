@@ -1,13 +1,22 @@
-//! Subscriptions and their delivery.
+//! What the store keeps of subscriptions and their delivery.
 
-use super::*;
-use crate::*;
+use std::sync::Arc;
 use std::time::Duration;
-use tidings_event::delivery::*;
-use tidings_event::*;
+
+use async_trait::async_trait;
+use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
+use tidings_event::{
+    EndpointId, EndpointNo, Epoch, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
+};
+
+use super::attempts::{self, Tidied};
+use super::{SqliteStore, commit_route, dead, endpoints, replays, routers};
+use crate::{
+    Append, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
+    EndpointChanged, EndpointRow, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges,
+};
 
 #[async_trait]
-#[allow(unused_variables)]
 impl DeliveryStore for SqliteStore {
     async fn change_endpoint(
         &self,
@@ -17,47 +26,59 @@ impl DeliveryStore for SqliteStore {
         decide: DecideEndpoint,
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let (names, id) = (Arc::clone(&self.names), id.clone());
+        self.writer
+            .call(move |connection, caller| {
+                let change = endpoints::Change { partition, tenant, id: &id };
+                endpoints::change(connection, &names, &change, decide, appends, caller)
+            })
+            .await
     }
 
     async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let id = id.clone();
+        self.readers.call(move |connection| endpoints::by_id(connection, tenant, &id)).await
     }
 
     async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let after = after.cloned();
+        self.readers.call(move |connection| endpoints::list(connection, tenant, after.as_ref(), limit)).await
     }
 
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let node = node.to_owned();
+        self.writer.call(move |connection, _| routers::claim(connection, partition, &node, ttl)).await
     }
 
     async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.writer.call(move |connection, _| routers::renew(connection, partition, epoch)).await
     }
 
     async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.writer.call(move |connection, _| routers::release(connection, partition, epoch)).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| routers::state(connection, partition)).await
     }
 
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| routers::routing(connection, partition, after)).await
     }
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let (names, commit) = (Arc::clone(&self.names), commit.clone());
+        self.writer.call(move |connection, _| commit_route::commit_route(connection, &names, &commit, appends)).await
     }
 
     async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let query = query.clone();
+        self.readers.call(move |connection| attempts::list(connection, endpoint, &query)).await
     }
 
     async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let query = query.clone();
+        self.readers.call(move |connection| dead::list(connection, tenant, &query)).await
     }
 
     async fn settle_dead(
@@ -67,19 +88,20 @@ impl DeliveryStore for SqliteStore {
         query: &DeadQuery,
         fate: DeadFate,
     ) -> Result<Vec<(EndpointNo, Sequence)>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let query = query.clone();
+        self.writer.call(move |connection, _| dead::settle(connection, partition, tenant, &query, fate)).await
     }
 
     async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| dead::retry(connection, lane, sequence)).await
     }
 
     async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| dead::dead(connection, endpoint, sequence)).await
     }
 
     async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| dead::state(connection, endpoint)).await
     }
 
     async fn insert_replay(
@@ -88,22 +110,30 @@ impl DeliveryStore for SqliteStore {
         row: ReplayRow,
         running_max: u64,
     ) -> Result<Option<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.writer.call(move |connection, _| replays::insert(connection, partition, row, running_max)).await
     }
 
     async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.writer.call(move |connection, _| replays::cancel(connection, partition, no, at)).await
     }
 
     async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let id = id.to_owned();
+        self.readers.call(move |connection| replays::by_id(connection, endpoint, &id)).await
     }
 
     async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        self.readers.call(move |connection| replays::list(connection, endpoint, before, limit)).await
     }
 
-    async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-        Err(Error::Broken("not there yet".to_owned()))
+    async fn keep_attempts(&self, _now: Timestamp, keep_from: Timestamp) -> Result<bool> {
+        // Room needs no making here; each piece is a transaction of its own, so that other writes come between.
+        let mut dropped = false;
+        while let Tidied::Some { attempts } =
+            self.writer.call(move |connection, _| attempts::tidy(connection, keep_from)).await?
+        {
+            dropped |= attempts;
+        }
+        Ok(dropped)
     }
 }

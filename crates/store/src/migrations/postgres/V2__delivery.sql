@@ -27,7 +27,7 @@ CREATE TABLE tidings.endpoints (
 
 CREATE UNIQUE INDEX endpoints_by_id ON tidings.endpoints (tenant_no, id);
 CREATE INDEX endpoints_by_revision ON tidings.endpoints (partition, revision);
-CREATE INDEX endpoints_forgotten ON tidings.endpoints (no) WHERE forgotten;
+CREATE INDEX endpoints_deleted ON tidings.endpoints (partition, no) WHERE status = 'deleted';
 
 -- Who routes a partition, and how far that has come.
 CREATE TABLE tidings.routers (

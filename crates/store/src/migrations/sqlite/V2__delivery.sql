@@ -27,7 +27,7 @@ CREATE TABLE endpoints (
 
 CREATE UNIQUE INDEX endpoints_by_id ON endpoints (tenant_no, id);
 CREATE INDEX endpoints_by_revision ON endpoints (partition, revision);
-CREATE INDEX endpoints_forgotten ON endpoints (no) WHERE forgotten = 1;
+CREATE INDEX endpoints_deleted ON endpoints (partition, no) WHERE status = 'deleted';
 
 -- Who routes a partition, and how far that has come.
 CREATE TABLE routers (
