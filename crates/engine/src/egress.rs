@@ -2,34 +2,54 @@
 //! inch further than the URL says.
 //!
 //! A name that resolves to a private address is as bad as the address itself, and a name may resolve differently the
-//! next time. So the check lies in the connector: the name is resolved once, its addresses are checked, and exactly
-//! one that was checked is connected to. Redirects are not followed, proxies from the environment not used.
+//! next time. So the check lies where the connection is made ([`dial`]): the name is resolved, its addresses are
+//! checked, and exactly one that was checked is connected to. A connection that is kept for the next request goes to
+//! the address that was checked for it. Redirects are not followed, proxies from the environment not used.
+//!
+//! Requests are HTTP/1.1. Receivers are many and each gets few requests at a time, so the streams of HTTP/2 would save
+//! little, while one connection per request under way means that an answer which is too long, too slow or broken is
+//! ended by closing its connection, and no other delivery notices.
+//!
+//! A connection is driven by the task that uses it, and by nobody while it waits in the pool: a delivery wakes no
+//! other task.
 
 mod address;
-mod connector;
+mod connection;
+mod dial;
+mod failure;
+mod pool;
+mod proxy;
+mod resolve;
+mod stream;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::Empty;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use tokio::time::timeout;
-use url::Url;
+use http::header::{ACCEPT, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tidings_event::delivery::Failure;
+use tokio::time::{Instant, timeout_at};
 
 use crate::options::EgressOptions;
-use address::Policy;
-use connector::{Connector, Refused};
+use connection::{Broken, Connection, Read};
+use dial::Dialer;
+use pool::Pool;
+use target::Rules;
+
+pub(crate) use proxy::is_known as is_proxy;
+pub(crate) use target::{Error as TargetError, Target};
+
+/// Bytes of an answer's body that are read; the connection is closed on the rest.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The URL cannot be requested: not a URL, another scheme, credentials in it.
-    #[error("the URL cannot be requested: {0}")]
-    Url(&'static str),
+    /// The URL may not be requested.
+    #[error(transparent)]
+    Url(#[from] TargetError),
     /// Every address of the host lies in a range that this server may not reach.
     #[error("the host's addresses are not allowed")]
     Refused,
@@ -41,11 +61,55 @@ pub(crate) enum Error {
     Failed(String),
 }
 
-/// The client. Cheap to clone.
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// Where to.
+    pub(crate) target: Target,
+    /// Its headers but for `host` and `content-length`.
+    pub(crate) headers: HeaderMap,
+    /// Its body.
+    pub(crate) body: Bytes,
+    /// How long all of it may take: connecting, sending, and reading headers and body.
+    pub(crate) timeout: Duration,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The body's first bytes, at most [`BODY_BYTES_MAX`].
+    pub(crate) body: Bytes,
+    /// Whether the body has more.
+    pub(crate) truncated: bool,
+}
+
+/// Why there was no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct SendError {
+    /// Its class.
+    pub(crate) failure: Failure,
+    /// In words, for the owner of the URL. Names no address.
+    pub(crate) message: String,
+}
+
+impl SendError {
+    fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self { failure, message: message.into() }
+    }
+}
+
+/// The client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
-pub(crate) struct Egress {
-    client: Client<HttpsConnector<Connector>, Empty<Bytes>>,
-    allow_http: bool,
+pub(crate) struct Egress(Arc<Shared>);
+
+struct Shared {
+    rules: Rules,
+    dialer: Dialer,
+    pool: Arc<Pool>,
+    /// How long a `get` may take.
     timeout: Duration,
 }
 
@@ -57,70 +121,82 @@ impl Egress {
         if added == 0 {
             tracing::warn!("the system has no root certificates: https requests of this server will fail");
         }
-        Self::with_roots(options, roots)
+        Self::with(options, roots, resolve::system())
     }
 
-    fn with_roots(options: &EgressOptions, roots: rustls::RootCertStore) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider supports the protocol versions that it was built with")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = if options.allow_http { connector.https_or_http() } else { connector.https_only() };
-        let policy = Arc::new(Policy::new(&options.allow_cidrs));
-        let connector = connector.enable_http1().enable_http2().wrap_connector(Connector::new(policy));
-        // Connections are not kept: probes are rare, and a kept connection is checked no more.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, allow_http: options.allow_http, timeout: options.timeout }
+    fn with(options: &EgressOptions, roots: rustls::RootCertStore, resolver: Arc<dyn resolve::Resolve>) -> Self {
+        let rules = Rules::new(options);
+        Self(Arc::new(Shared {
+            dialer: Dialer::new(rules.policy(), resolver, roots, options.proxy.as_ref()),
+            rules,
+            pool: Arc::new(Pool::default()),
+            timeout: options.timeout,
+        }))
+    }
+
+    /// Checks a URL and makes it ready for requests. A host that is an address is checked here already; a name is
+    /// checked each time that it is connected to.
+    pub(crate) fn target(&self, url: &str) -> Result<Target, TargetError> {
+        self.0.rules.target(url)
+    }
+
+    /// Posts and reads the answer: all of it within the call's time. Connections are kept for the next call. If one
+    /// that was kept breaks before the first byte of an answer, which is what a receiver does that has just closed it,
+    /// the request is sent once more over a new one.
+    pub(crate) async fn post(&self, call: Call) -> Result<Reply, SendError> {
+        let deadline = Instant::now() + call.timeout;
+        match timeout_at(deadline, self.0.post(&call, deadline)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(failure::timeout(call.timeout)),
+        }
     }
 
     /// Asks for a URL and returns the answer's status, which has to come within the configured time. The body is not
     /// read: the connection is closed on it.
     pub(crate) async fn get(&self, url: &str) -> Result<StatusCode, Error> {
-        let url = self.check(url)?;
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(url.as_str())
-            .header(header::USER_AGENT, concat!("tidings/", env!("CARGO_PKG_VERSION")))
-            .header(header::ACCEPT, "*/*")
-            .body(Empty::new())
-            .map_err(|_| Error::Url("it has a part that no request can carry"))?;
-        match timeout(self.timeout, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response.status()),
-            Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(Error::TimedOut(self.timeout)),
+        let target = self.target(url)?;
+        let timeout = self.0.timeout;
+        let deadline = Instant::now() + timeout;
+        let agent = HeaderValue::from_static(concat!("tidings/", env!("CARGO_PKG_VERSION")));
+        let headers = HeaderMap::from_iter([(USER_AGENT, agent), (ACCEPT, HeaderValue::from_static("*/*"))]);
+        let asked = async {
+            let mut connection = self.0.dial(&target, deadline).await?;
+            let request = target.request(Method::GET, headers, Bytes::new());
+            Ok(connection.exchange(request, Read::Head).await.map_err(Broken::into_error)?.status)
+        };
+        match timeout_at(deadline, asked).await {
+            Ok(Ok(status)) => Ok(status),
+            Ok(Err(SendError { failure: Failure::Forbidden, .. })) => Err(Error::Refused),
+            Ok(Err(SendError { failure: Failure::Timeout, .. })) | Err(_) => Err(Error::TimedOut(timeout)),
+            Ok(Err(error)) => Err(Error::Failed(error.message)),
         }
-    }
-
-    fn check(&self, url: &str) -> Result<Url, Error> {
-        // Parsing normalizes the ways to write an address: `0x7f.1` and `2130706433` become 127.0.0.1.
-        let url = Url::parse(url).map_err(|_| Error::Url("it is not absolute"))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if self.allow_http => {}
-            "http" => return Err(Error::Url("plain http is not allowed")),
-            _ => return Err(Error::Url("its scheme is not https")),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::Url("it holds credentials"));
-        }
-        Ok(url)
     }
 }
 
-/// Finds the cause in what the layers of the client wrap around it.
-fn failure(error: &hyper_util::client::legacy::Error) -> Error {
-    let mut cause: &dyn std::error::Error = error;
-    loop {
-        if cause.is::<Refused>() {
-            return Error::Refused;
+impl Shared {
+    async fn post(&self, call: &Call, deadline: Instant) -> Result<Reply, SendError> {
+        let Call { target, headers, body, .. } = call;
+        let request = || target.request(Method::POST, headers.clone(), body.clone());
+        if let Some(mut kept) = self.pool.take(target.origin()) {
+            match kept.exchange(request(), Read::Body).await {
+                Ok(reply) => {
+                    self.pool.put(target.origin(), kept);
+                    return Ok(reply);
+                }
+                Err(broken) if broken.before_any_answer => {}
+                Err(broken) => return Err(broken.into_error()),
+            }
         }
-        match cause.source() {
-            Some(deeper) => cause = deeper,
-            None => return Error::Failed(cause.to_string()),
-        }
+        let mut fresh = self.dial(target, deadline).await?;
+        let reply = fresh.exchange(request(), Read::Body).await.map_err(Broken::into_error)?;
+        self.pool.put(target.origin(), fresh);
+        Ok(reply)
+    }
+
+    async fn dial(&self, target: &Target, deadline: Instant) -> Result<Connection, SendError> {
+        // It is rare, and large beside what a request over a kept connection needs.
+        let stream = Box::pin(self.dialer.connect(target, deadline)).await?;
+        Connection::begin(stream).await
     }
 }
 

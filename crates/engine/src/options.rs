@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tidings_core::pace;
+use tidings_core::{deliver, pace};
+use ulid::Ulid;
+use url::Url;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +18,9 @@ pub struct Options {
     pub pump: PumpOptions,
     /// Resolving intents that nobody confirmed.
     pub reconcile: ReconcileOptions,
-    /// Where HTTP probes may go.
+    /// Delivering events to endpoints.
+    pub deliver: DeliverOptions,
+    /// Where HTTP probes and deliveries may go.
     pub egress: EgressOptions,
 }
 
@@ -112,12 +116,76 @@ pub struct EgressOptions {
     pub allow_cidrs: Vec<IpNet>,
     /// Whether plain HTTP is allowed.
     pub allow_http: bool,
+    /// The ports that are allowed. Empty allows all but a short list of those at which something else than HTTP is at
+    /// home, such as mail, databases and remote login.
+    pub allow_ports: Vec<u16>,
+    /// The proxy that all requests go through: `http://` (by CONNECT) or `socks5://`, with credentials in the URL where
+    /// it asks for them. Names are resolved and checked here, and the proxy is told the address.
+    pub proxy: Option<Url>,
     /// How long a probe may take, connecting included.
     pub timeout: Duration,
 }
 
 impl Default for EgressOptions {
     fn default() -> Self {
-        Self { allow_cidrs: Vec::new(), allow_http: false, timeout: Duration::from_secs(10) }
+        Self {
+            allow_cidrs: Vec::new(),
+            allow_http: false,
+            allow_ports: Vec::new(),
+            proxy: None,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl EgressOptions {
+    /// Whether a proxy of this kind can be used; with any other every request fails.
+    #[must_use]
+    pub fn is_proxy(url: &Url) -> bool {
+        crate::egress::is_proxy(url)
+    }
+}
+
+/// How events are delivered to endpoints.
+#[derive(Clone)]
+pub struct DeliverOptions {
+    /// This node's name. A node that comes back under its old name takes its partitions at once; under another name it
+    /// waits until the old lease has run out. No two nodes that run may share one.
+    pub node: String,
+    /// The key under which endpoints' secrets are sealed: the same on all nodes of a log, and over restarts.
+    pub master: [u8; 32],
+    /// Whether this node runs routers. Endpoints can be managed on any node.
+    pub route: bool,
+    /// The bounds of each router.
+    pub limits: deliver::Limits,
+    /// For how long attempts are kept, in whole days.
+    pub attempts_kept: Duration,
+    /// How long a partition's router may be silent before another node takes the partition.
+    pub lease: Duration,
+}
+
+impl Default for DeliverOptions {
+    fn default() -> Self {
+        Self {
+            node: Ulid::generate().to_string(),
+            master: [0; 32],
+            route: true,
+            limits: deliver::Limits::default(),
+            attempts_kept: Duration::from_secs(30 * 24 * 60 * 60),
+            lease: Duration::from_secs(10),
+        }
+    }
+}
+
+impl std::fmt::Debug for DeliverOptions {
+    /// Everything but the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeliverOptions")
+            .field("node", &self.node)
+            .field("route", &self.route)
+            .field("limits", &self.limits)
+            .field("attempts_kept", &self.attempts_kept)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }
