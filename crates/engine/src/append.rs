@@ -12,9 +12,9 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use metrics::{counter, gauge, histogram};
 use tidings_core::append::{self as decision, Prepared, Request};
-use tidings_event::log::{AppendPlan, Receipt, Verdict};
+use tidings_event::log::{Receipt, Verdict};
 use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Timestamp, hash_data};
-use tidings_store::{Decide, Store};
+use tidings_store::{Appended, Decide, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -327,13 +327,13 @@ impl Committer {
         let outcome = self.store.append(self.partition, keys, decide).await;
         histogram!(names::COMMIT_SECONDS).record(began.elapsed());
         match outcome {
-            Ok(plan) => self.settle(plan, callers),
+            Ok(appended) => self.settle(appended, callers),
             Err(error) => self.fail(&error, callers),
         }
     }
 
     /// Readers first, callers second: whoever was answered finds its event on this node's feed.
-    fn settle(&mut self, plan: AppendPlan, callers: Vec<Caller>) {
+    fn settle(&mut self, Appended { plan, revision, .. }: Appended, callers: Vec<Caller>) {
         if std::mem::take(&mut self.failing) {
             tracing::info!(partition = %self.partition, "appends succeed again");
         }
@@ -344,7 +344,7 @@ impl Committer {
             Verdict::Conflict(_) => 0,
         });
         counter!(names::EVENTS_DUPLICATE).increment(receipts.sum::<usize>() as u64);
-        self.tail.publish(self.partition, plan.rows);
+        self.tail.publish(self.partition, plan.rows, revision);
         let mut verdicts = plan.verdicts.into_iter();
         for (requests, reply) in callers {
             // A caller that went away has its events in the log all the same.

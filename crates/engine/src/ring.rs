@@ -32,11 +32,12 @@ impl FeedEvent {
     }
 }
 
-/// A contiguous piece of a partition that ends at its newest known position. Indexed by tenant: since sequences have
-/// no gaps, a reader's place is found by subtraction.
+/// A contiguous piece of a partition that ends at its newest known position, in order of position and by tenant: since
+/// neither positions nor sequences have gaps, a reader's place is found by subtraction.
 pub(crate) struct Ring {
     end: Position,
-    order: VecDeque<(TenantNo, usize)>,
+    /// All of it, in order of position.
+    order: VecDeque<Arc<FeedEvent>>,
     tenants: HashMap<TenantNo, VecDeque<Arc<FeedEvent>>>,
     bytes: usize,
     bytes_max: usize,
@@ -67,7 +68,7 @@ impl Ring {
         let weight = event.weight();
         let tenant = event.recorded.tenant_no;
         self.bytes += weight;
-        self.order.push_back((tenant, weight));
+        self.order.push_back(event.clone());
         self.tenants.entry(tenant).or_default().push_back(event);
         while self.bytes > self.bytes_max {
             self.evict();
@@ -75,8 +76,9 @@ impl Ring {
     }
 
     fn evict(&mut self) {
-        let Some((tenant, weight)) = self.order.pop_front() else { return };
-        self.bytes -= weight;
+        let Some(oldest) = self.order.pop_front() else { return };
+        self.bytes -= oldest.weight();
+        let tenant = oldest.recorded.tenant_no;
         // The partition's oldest event is also the oldest of its tenant.
         if let Some(events) = self.tenants.get_mut(&tenant) {
             events.pop_front();
@@ -84,6 +86,19 @@ impl Ring {
                 self.tenants.remove(&tenant);
             }
         }
+    }
+
+    /// Up to `limit` events of all tenants that follow a position, in order; none when the ring does not hold the very
+    /// next.
+    pub(crate) fn after(&self, position: Position, limit: usize) -> Vec<Arc<FeedEvent>> {
+        let before_first = self.end.get() - self.order.len() as u64;
+        let Some(skip) = position.get().checked_sub(before_first) else { return Vec::new() };
+        let Ok(skip) = usize::try_from(skip) else { return Vec::new() };
+        if skip >= self.order.len() {
+            return Vec::new();
+        }
+        let end = self.order.len().min(skip.saturating_add(limit));
+        self.order.range(skip..end).cloned().collect()
     }
 
     /// The tenant's newest sequence, if the ring holds any of its events.
@@ -157,6 +172,17 @@ mod tests {
                 ring.push(event(position, *tenant, heads[*tenant as usize], *bytes));
                 prop_assert!(ring.bytes <= bytes_max);
                 prop_assert_eq!(ring.end(), Position(position));
+            }
+            let (end, held) = (tenants.len() as u64, ring.order.len() as u64);
+            for after in 0..=end {
+                let read: Vec<u64> = ring
+                    .after(Position(after), limit)
+                    .iter()
+                    .map(|event| event.recorded.position.get())
+                    .collect();
+                let expected: Vec<u64> = (after + 1..=end).take(limit).collect();
+                prop_assert!(read.is_empty() || read == expected, "{:?} after {}", read, after);
+                prop_assert_eq!(read.is_empty(), after == end || after < end - held);
             }
             for tenant in 0..3_i64 {
                 let head = heads[tenant as usize];

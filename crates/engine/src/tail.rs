@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use metrics::{counter, gauge};
 use parking_lot::{Mutex, RwLock};
 use tidings_core::pace::{Bounds, Pace};
-use tidings_event::{PartitionId, Position, Recorded, Sequence, TenantId, TenantNo};
-use tidings_store::{Backend, ReadLimit, Result, Store};
+use tidings_event::{PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo};
+use tidings_store::{Appended, Backend, Head, ReadLimit, Result, Store};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,28 @@ pub(crate) struct Tip {
     pub(crate) resets: u64,
 }
 
+/// What is known of a partition's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    /// The last position that passed through memory.
+    pub(crate) end: Position,
+    /// The newest revision of its subscriptions that is known of.
+    pub(crate) revision: Revision,
+    /// Counts how often the log was found shorter than it had been.
+    pub(crate) resets: u64,
+}
+
+/// A piece of a partition, and what its router must know before it routes it.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    /// Events that follow the position asked for, in order.
+    pub(crate) events: Vec<Arc<FeedEvent>>,
+    /// Covers every change of subscriptions that was made before the last of the events was appended.
+    pub(crate) revision: Revision,
+    /// Counts how often the log was found shorter than it had been.
+    pub(crate) resets: u64,
+}
+
 /// The newest events of all partitions.
 pub(crate) struct Tail {
     store: Arc<dyn Store>,
@@ -45,12 +67,17 @@ pub(crate) struct Tail {
 
 struct Partition {
     state: RwLock<State>,
+    /// Wakes the partition's router.
+    mark: watch::Sender<Mark>,
     /// There are positions beyond the ring's end.
     behind: Notify,
 }
 
 struct State {
     ring: Ring,
+    /// Never below the revision of any event in the ring.
+    revision: Revision,
+    resets: u64,
     watches: HashMap<TenantNo, watch::Sender<Tip>>,
 }
 
@@ -62,7 +89,13 @@ impl Tail {
         let partitions = heads
             .into_iter()
             .map(|head| Partition {
-                state: RwLock::new(State { ring: Ring::new(head, bytes_max), watches: HashMap::new() }),
+                state: RwLock::new(State {
+                    ring: Ring::new(head.position, bytes_max),
+                    revision: head.revision,
+                    resets: 0,
+                    watches: HashMap::new(),
+                }),
+                mark: watch::Sender::new(Mark { end: head.position, revision: head.revision, resets: 0 }),
                 behind: Notify::new(),
             })
             .collect();
@@ -87,14 +120,23 @@ impl Tail {
         tasks
     }
 
-    /// Hands over rows that were committed, in order of position.
-    pub(crate) fn publish(&self, id: PartitionId, rows: Vec<Recorded>) {
+    /// Hands over what appends within another transaction have written.
+    pub(crate) fn publish_all(&self, appended: Vec<Appended>) {
+        for Appended { partition, plan, revision } in appended {
+            self.publish(partition, plan.rows, revision);
+        }
+    }
+
+    /// Hands over rows that were committed, in order of position, with the partition's revision under which they were
+    /// written or a later one.
+    pub(crate) fn publish(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision) {
         let Some(partition) = self.partition(id) else { return };
-        let Some(first) = rows.first().map(|row| row.position) else { return };
+        let Some(first) = rows.first().map(|row| row.position) else { return self.note(id, revision) };
         let events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
         let mut wakes = Vec::new();
         {
             let mut state = partition.state.write();
+            state.revision = state.revision.max(revision);
             if first > state.ring.end().next() {
                 drop(state);
                 partition.behind.notify_one();
@@ -108,6 +150,7 @@ impl Tail {
                 }
                 state.ring.push(event.clone());
             }
+            partition.tell(&state);
         }
         for (watch, sequence) in wakes {
             watch.send_if_modified(|tip| {
@@ -127,6 +170,34 @@ impl Tail {
         }
     }
 
+    /// Takes note that a partition's subscriptions were changed.
+    pub(crate) fn note(&self, id: PartitionId, revision: Revision) {
+        let Some(partition) = self.partition(id) else { return };
+        let mut state = partition.state.write();
+        if revision > state.revision {
+            state.revision = revision;
+            partition.tell(&state);
+        }
+    }
+
+    /// Up to `limit` events of a partition that follow a position, from memory; none of them when memory does not hold
+    /// the very next.
+    pub(crate) fn after(&self, id: PartitionId, position: Position, limit: usize) -> Stretch {
+        match self.partition(id) {
+            Some(partition) => {
+                let state = partition.state.read();
+                let events = state.ring.after(position, limit);
+                Stretch { events, revision: state.revision, resets: state.resets }
+            }
+            None => Stretch { events: Vec::new(), revision: Revision::default(), resets: 0 },
+        }
+    }
+
+    /// Watches a partition's end. Whatever is committed or changed after this call changes the watch.
+    pub(crate) fn mark(&self, id: PartitionId) -> Option<watch::Receiver<Mark>> {
+        Some(self.partition(id)?.mark.subscribe())
+    }
+
     /// Has the partition's filler look for rows that memory does not know.
     pub(crate) fn look(&self, id: PartitionId) {
         if let Some(partition) = self.partition(id) {
@@ -140,6 +211,25 @@ impl Tail {
             Some(partition) => partition.state.read().ring.read(place.no, after, limit),
             None => Vec::new(),
         }
+    }
+
+    /// Up to `limit` events of a tenant that follow a sequence, from memory, and whether the last of them is the
+    /// tenant's last; nothing when memory does not hold the next, or may not reach as far as `position`.
+    pub(crate) fn read_to_end(
+        &self,
+        place: Place,
+        after: Sequence,
+        limit: usize,
+        position: Position,
+    ) -> Option<(Vec<Arc<FeedEvent>>, bool)> {
+        let state = self.partition(place.partition)?.state.read();
+        let last = state.ring.last(place.no).filter(|_| state.ring.end() >= position)?;
+        if after >= last {
+            return Some((Vec::new(), true));
+        }
+        let events = state.ring.read(place.no, after, limit);
+        let at_end = events.last()?.recorded.sequence == last;
+        Some((events, at_end))
     }
 
     /// Watches a tenant's end. Whatever is committed after this call changes the watch.
@@ -218,15 +308,21 @@ impl Tail {
     }
 
     /// Sends fillers to where the log is ahead; returns in how many partitions it is.
-    fn compare(&self, ends: &[Position], heads: &[Position]) -> usize {
+    fn compare(&self, ends: &[Position], heads: &[Head]) -> usize {
         let mut ahead = 0;
         let mut lag = 0;
         for ((partition, end), head) in self.partitions.iter().zip(ends).zip(heads) {
-            if head < end {
+            if head.position < *end {
                 self.reset(partition, *head);
                 continue;
             }
-            let missing = head.get().saturating_sub(partition.state.read().ring.end().get());
+            let mut state = partition.state.write();
+            if head.revision > state.revision {
+                state.revision = head.revision;
+                partition.tell(&state);
+            }
+            drop(state);
+            let missing = head.position.get().saturating_sub(partition.state.read().ring.end().get());
             if missing > 0 {
                 ahead += 1;
                 lag += missing;
@@ -239,11 +335,13 @@ impl Tail {
 
     /// The log lost rows that it had acknowledged (a failover to a replica that was behind): memory begins anew, and
     /// every reader checks where it stands.
-    fn reset(&self, partition: &Partition, head: Position) {
-        tracing::error!(%head, "the log is shorter than it was: acknowledged events were lost by the database");
+    fn reset(&self, partition: &Partition, head: Head) {
+        tracing::error!(head = %head.position, "the log is shorter than it was: acknowledged events were lost by the database");
         let resets = self.resets.fetch_add(1, Ordering::AcqRel) + 1;
         let mut state = partition.state.write();
-        state.ring.clear(head);
+        state.ring.clear(head.position);
+        (state.revision, state.resets) = (head.revision, resets);
+        partition.tell(&state);
         for watch in state.watches.values() {
             watch.send_replace(Tip { sequence: Sequence(0), resets });
         }
@@ -258,10 +356,13 @@ impl Tail {
             loop {
                 let end = partition.state.read().ring.end();
                 match self.store.tail(id, end, FILL).await {
-                    Ok(rows) if rows.is_empty() => break,
-                    Ok(rows) => {
-                        counter!(names::TAIL_FILLED).increment(rows.len() as u64);
-                        self.publish(id, rows);
+                    Ok(slice) if slice.events.is_empty() => {
+                        self.note(id, slice.revision);
+                        break;
+                    }
+                    Ok(slice) => {
+                        counter!(names::TAIL_FILLED).increment(slice.events.len() as u64);
+                        self.publish(id, slice.events, slice.revision);
                         if partition.state.read().ring.end() > end {
                             failures.reset();
                             continue;
@@ -277,6 +378,14 @@ impl Tail {
                 }
             }
         }
+    }
+}
+
+impl Partition {
+    /// Tells the router where the partition stands. Called with the state locked, so that what is told never goes back.
+    fn tell(&self, state: &State) {
+        let mark = Mark { end: state.ring.end(), revision: state.revision, resets: state.resets };
+        self.mark.send_if_modified(|told| std::mem::replace(told, mark) != mark);
     }
 }
 

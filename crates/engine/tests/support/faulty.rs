@@ -3,13 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tidings_event::log::{AppendKeys, AppendPlan};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Text, Timestamp};
+use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
+use tidings_event::log::AppendKeys;
+use tidings_event::{
+    EndpointId, EndpointNo, Epoch, EventId, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision, Sequence,
+    TenantId, TenantNo, Text, Timestamp,
+};
 use tidings_store::{
-    Backend, Decide, Durability, Error, FeedSlice, KeyRow, LogInfo, ReadLimit, Result, Search, Store, TenantRow,
+    Append, Appended, AttemptQuery, Backend, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint,
+    DeliveryState, DeliveryStore, Durability, EndpointChanged, EndpointRow, Error, FeedSlice, Head, KeyRow, LogInfo,
+    ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -41,6 +48,9 @@ pub struct FaultyStore {
     pub lost: AtomicU64,
     /// Every append of an event with this id breaks.
     pub allergic_to: Mutex<Option<EventId>>,
+    /// What the next commits of routers do; after these they succeed.
+    route_failures: Mutex<VecDeque<Failure>>,
+    pub route_commits: AtomicUsize,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -60,11 +70,22 @@ impl FaultyStore {
             floor: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             allergic_to: Mutex::new(None),
+            route_failures: Mutex::default(),
+            route_commits: AtomicUsize::new(0),
         })
     }
 
     pub fn fail_next(&self, failure: Failure) {
         self.failures.lock().push_back(failure);
+    }
+
+    pub fn fail_next_route(&self, failure: Failure) {
+        self.route_failures.lock().push_back(failure);
+    }
+
+    /// How many of the failures that were asked for are still to come.
+    pub fn route_failures_left(&self) -> usize {
+        self.route_failures.lock().len()
     }
 
     /// From now on appends wait before they do anything.
@@ -131,7 +152,7 @@ impl Store for FaultyStore {
         self.inner.tenants(after, limit).await
     }
 
-    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan> {
+    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
         self.appends.fetch_add(1, Ordering::SeqCst);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.arrived.notify_waiters();
@@ -154,18 +175,14 @@ impl Store for FaultyStore {
         }
     }
 
-    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>> {
+    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
         self.inner.tail(partition, after, limit).await
     }
 
-    async fn head(&self, partition: PartitionId) -> Result<Position> {
-        self.inner.head(partition).await
-    }
-
-    async fn heads(&self) -> Result<Vec<Position>> {
+    async fn heads(&self) -> Result<Vec<Head>> {
         let lost = self.lost.load(Ordering::SeqCst);
-        let heads = self.inner.heads().await?;
-        Ok(heads.into_iter().map(|head| Position(head.get().saturating_sub(lost))).collect())
+        let shorten = |head: Head| Head { position: Position(head.position.get().saturating_sub(lost)), ..head };
+        Ok(self.inner.heads().await?.into_iter().map(shorten).collect())
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
@@ -209,5 +226,116 @@ impl Store for FaultyStore {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for FaultyStore {
+    async fn change_endpoint(
+        &self,
+        partition: PartitionId,
+        tenant: TenantNo,
+        id: &EndpointId,
+        decide: DecideEndpoint,
+        appends: Vec<Append>,
+    ) -> Result<EndpointChanged> {
+        self.inner.change_endpoint(partition, tenant, id, decide, appends).await
+    }
+
+    async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
+        self.inner.endpoint(tenant, id).await
+    }
+
+    async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
+        self.inner.endpoints(tenant, after, limit).await
+    }
+
+    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
+        self.inner.claim_router(partition, node, ttl).await
+    }
+
+    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
+        self.inner.renew_router(partition, epoch).await
+    }
+
+    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
+        self.inner.release_router(partition, epoch).await
+    }
+
+    async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
+        self.inner.router_state(partition).await
+    }
+
+    async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
+        self.inner.routing(partition, after).await
+    }
+
+    async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
+        self.route_commits.fetch_add(1, Ordering::SeqCst);
+        let failure = self.route_failures.lock().pop_front();
+        match failure {
+            None => self.inner.commit_route(commit, appends).await,
+            Some(Failure::BeforeCommit) => Err(Self::lost(false)),
+            Some(Failure::AfterCommit) => {
+                self.inner.commit_route(commit, appends).await?;
+                Err(Self::lost(true))
+            }
+            Some(Failure::Panic) => panic!("as the test asked"),
+        }
+    }
+
+    async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
+        self.inner.attempts(endpoint, query).await
+    }
+
+    async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
+        self.inner.dead_letters(tenant, query).await
+    }
+
+    async fn settle_dead(
+        &self,
+        partition: PartitionId,
+        tenant: TenantNo,
+        query: &DeadQuery,
+        fate: DeadFate,
+    ) -> Result<Vec<(EndpointNo, Sequence)>> {
+        self.inner.settle_dead(partition, tenant, query, fate).await
+    }
+
+    async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
+        self.inner.retry(lane, sequence).await
+    }
+
+    async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
+        self.inner.dead(endpoint, sequence).await
+    }
+
+    async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
+        self.inner.delivery(endpoint).await
+    }
+
+    async fn insert_replay(
+        &self,
+        partition: PartitionId,
+        row: ReplayRow,
+        running_max: u64,
+    ) -> Result<Option<ReplayRow>> {
+        self.inner.insert_replay(partition, row, running_max).await
+    }
+
+    async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
+        self.inner.cancel_replay(partition, no, at).await
+    }
+
+    async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
+        self.inner.replay(endpoint, id).await
+    }
+
+    async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
+        self.inner.replays(endpoint, before, limit).await
+    }
+
+    async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
+        self.inner.keep_attempts(now, keep_from).await
     }
 }
