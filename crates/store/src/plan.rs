@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidings_event::log::{AppendPlan, AppendView};
+use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing};
 use tidings_event::{PartitionId, Position, Sequence, TenantNo, Timestamp};
 
 use crate::{Error, Result};
@@ -65,6 +65,21 @@ impl Before {
         touched.dedup();
         let sequences = touched.into_iter().filter_map(|no| sequences.get(&no).map(|head| (no, *head))).collect();
         Ok(Heads { position, recorded_at, sequences })
+    }
+}
+
+/// Brings a view up to what an append before it in the same transaction will have written.
+pub(crate) fn follow(view: &mut AppendView, keys: &AppendKeys, earlier: &AppendPlan) {
+    for row in earlier.rows.iter().filter(|row| row.partition == view.partition) {
+        view.position = row.position;
+        view.recorded_at = row.recorded_at;
+        if let Some(head) = view.sequences.get_mut(&row.tenant_no) {
+            *head = row.sequence;
+        }
+        let key = (row.tenant_no, row.event.id.clone());
+        if keys.ids.contains(&key) {
+            view.existing.insert(key, Existing { sequence: row.sequence, event: row.event.clone() });
+        }
     }
 }
 

@@ -4,16 +4,24 @@
 
 pub(crate) mod address;
 mod append;
+mod attempts;
+mod commit_route;
+mod dead;
 mod delivery;
+mod endpoints;
 mod failure;
+mod flight;
 mod keys;
 mod pool;
 mod read;
+mod replays;
+mod routers;
 mod search;
 mod setup;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use super::failure::of_commit;
+use super::flight::{Param, params};
 use super::pool::{Connections, Lease};
 use super::read::{columns, decode, number};
 use crate::names::Names;
@@ -22,7 +23,7 @@ use crate::plan::{Before, Heads};
 use crate::row::{correlation_column, corrupt, signed, unsigned};
 use crate::{Appended, Decide, Error, Result};
 
-mod copy;
+pub(super) mod copy;
 
 /// From so many rows on a binary copy is faster than arrays, although it takes one more trip.
 const COPY_ROWS_MIN: usize = 100;
@@ -101,18 +102,8 @@ pub(super) async fn append(
     let task = tokio::spawn(async move {
         let lease = connections.writer().await?;
         let append = Append { names: &names, partition, keys: &keys };
-        match append.run(&lease, decide, gone).await {
-            Ok(appended) => {
-                lease.done();
-                Ok(appended)
-            }
-            // A plan or decision that failed says nothing about the connection, once it has left the transaction.
-            Err(Error::Broken(reason)) if lease.batch_execute("ROLLBACK").await.is_ok() => {
-                lease.done();
-                Err(Error::Broken(reason))
-            }
-            Err(error) => Err(error),
-        }
+        let outcome = append.run(&lease, decide, gone).await;
+        lease.finish(outcome).await
     });
     let outcome = task.await.unwrap_or_else(|_| Err(Error::Broken("an append did not finish".to_owned())));
     drop(caller);
@@ -183,8 +174,8 @@ impl Append<'_> {
             )
         };
         let (written, (partition_head, tenant_heads, committed)) = if rows.len() < COPY_ROWS_MIN {
-            let columns = Columns::of(rows)?;
-            let params = columns.params(&partition);
+            let params = Columns::of(rows)?.into_params(partition);
+            let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
             join(lease.execute(&statements.insert, &params), close()).await
         } else {
             // Until the copy was accepted nothing was sent that could commit.
@@ -232,7 +223,7 @@ fn known(recorded: Recorded) -> ((TenantNo, EventId), Existing) {
 
 /// Rows turned into one array for each column.
 #[derive(Default)]
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     numbers: [Vec<i64>; 5],
     texts: [Vec<&'a str>; 5],
     optional: [Vec<Option<&'a str>>; 9],
@@ -242,7 +233,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(rows: &'a [Recorded]) -> Result<Self> {
+    pub(super) fn of(rows: &'a [Recorded]) -> Result<Self> {
         let mut columns = Self::default();
         for row in rows {
             let event = &row.event;
@@ -283,12 +274,12 @@ impl<'a> Columns<'a> {
     }
 
     /// In the order of the statement's parameters.
-    fn params<'b>(&'b self, partition: &'b i32) -> [&'b (dyn ToSql + Sync); 23] {
-        let [position, tenant_no, sequence, timestamp, recorded_at] = &self.numbers;
-        let [event_id, event_type, version, source_kind, source_id] = &self.texts;
+    pub(super) fn into_params(self, partition: i32) -> Vec<Param<'a>> {
+        let [position, tenant_no, sequence, timestamp, recorded_at] = self.numbers;
+        let [event_id, event_type, version, source_kind, source_id] = self.texts;
         let [project, entity_kind, entity_id, actor, correlation, causation, context_kind, context_id, trace] =
-            &self.optional;
-        [
+            self.optional;
+        params![
             partition,
             position,
             tenant_no,
@@ -309,9 +300,9 @@ impl<'a> Columns<'a> {
             context_kind,
             context_id,
             trace,
-            &self.salts,
-            &self.digests,
-            &self.datas,
+            self.salts,
+            self.digests,
+            self.datas,
         ]
     }
 }

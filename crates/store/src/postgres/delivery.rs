@@ -1,13 +1,21 @@
-//! Subscriptions and their delivery.
+//! What the store keeps of subscriptions and their delivery.
 
-use super::*;
-use crate::*;
+use std::sync::Arc;
 use std::time::Duration;
-use tidings_event::delivery::*;
-use tidings_event::*;
+
+use async_trait::async_trait;
+use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
+use tidings_event::{
+    EndpointId, EndpointNo, Epoch, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
+};
+
+use super::{PostgresStore, attempts, commit_route, dead, endpoints, replays, routers};
+use crate::{
+    Append, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
+    EndpointChanged, EndpointRow, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges,
+};
 
 #[async_trait]
-#[allow(unused_variables)]
 impl DeliveryStore for PostgresStore {
     async fn change_endpoint(
         &self,
@@ -17,47 +25,49 @@ impl DeliveryStore for PostgresStore {
         decide: DecideEndpoint,
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let change = endpoints::Change { partition, tenant, id: id.clone() };
+        endpoints::change(Arc::clone(&self.connections), Arc::clone(&self.names), change, decide, appends).await
     }
 
     async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        endpoints::by_id(self.connections.reader().await?, tenant, id).await
     }
 
     async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        endpoints::list(self.connections.reader().await?, tenant, after, limit).await
     }
 
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        routers::claim(self.connections.writer().await?, partition, node, ttl).await
     }
 
     async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        Err(Error::Broken("not there yet".to_owned()))
+        routers::renew(self.connections.writer().await?, partition, epoch).await
     }
 
     async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        Err(Error::Broken("not there yet".to_owned()))
+        routers::release(self.connections.writer().await?, partition, epoch).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
-        Err(Error::Broken("not there yet".to_owned()))
+        routers::state(self.connections.reader().await?, partition).await
     }
 
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
-        Err(Error::Broken("not there yet".to_owned()))
+        routers::routing(self.connections.reader().await?, partition, after).await
     }
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
-        Err(Error::Broken("not there yet".to_owned()))
+        let (connections, names) = (Arc::clone(&self.connections), Arc::clone(&self.names));
+        commit_route::commit_route(connections, names, commit.clone(), appends).await
     }
 
     async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        attempts::list(self.connections.reader().await?, endpoint, query).await
     }
 
     async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        dead::list(self.connections.reader().await?, tenant, query).await
     }
 
     async fn settle_dead(
@@ -67,19 +77,19 @@ impl DeliveryStore for PostgresStore {
         query: &DeadQuery,
         fate: DeadFate,
     ) -> Result<Vec<(EndpointNo, Sequence)>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        dead::settle(self.connections.writer().await?, partition, tenant, query, fate).await
     }
 
     async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        dead::retry(self.connections.reader().await?, lane, sequence).await
     }
 
     async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        dead::dead(self.connections.reader().await?, endpoint, sequence).await
     }
 
     async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        dead::state(self.connections.reader().await?, endpoint).await
     }
 
     async fn insert_replay(
@@ -88,22 +98,22 @@ impl DeliveryStore for PostgresStore {
         row: ReplayRow,
         running_max: u64,
     ) -> Result<Option<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        replays::insert(self.connections.writer().await?, partition, &row, running_max).await
     }
 
     async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        replays::cancel(self.connections.writer().await?, partition, no, at).await
     }
 
     async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        replays::by_id(self.connections.reader().await?, endpoint, id).await
     }
 
     async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
-        Err(Error::Broken("not there yet".to_owned()))
+        replays::list(self.connections.reader().await?, endpoint, before, limit).await
     }
 
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-        Err(Error::Broken("not there yet".to_owned()))
+        attempts::keep(self.connections.writer().await?, now, keep_from).await
     }
 }

@@ -98,6 +98,22 @@ impl Lease {
         drop(self.object.take());
     }
 
+    /// Gives the connection back after a transaction, unless that failed such that the connection may be unsound. A plan
+    /// or decision that failed says nothing about the connection, once it has left the transaction.
+    pub(super) async fn finish<T>(self, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Ok(value) => {
+                self.done();
+                Ok(value)
+            }
+            Err(Error::Broken(reason)) if self.batch_execute("ROLLBACK").await.is_ok() => {
+                self.done();
+                Err(Error::Broken(reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Runs a prepared statement; the connection stays on loan.
     pub(super) async fn rows(
         &self,

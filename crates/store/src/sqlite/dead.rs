@@ -30,7 +30,7 @@ macro_rules! found {
             $which,
             " AND (d.sequence, d.endpoint) > (?3, ?4) AND (?5 IS NULL OR d.reason = ?5) AND d.died_at >= ?6 \
               AND d.died_at < ?7 AND (?8 IS NULL OR v.type = ?8) AND e.status <> 'deleted' \
-              ORDER BY d.sequence, d.endpoint LIMIT ?9"
+              AND (?10 IS NULL OR d.sequence = ?10) ORDER BY d.sequence, d.endpoint LIMIT ?9"
         )
     };
 }
@@ -94,6 +94,7 @@ pub(super) fn list(connection: &Connection, tenant: TenantNo, query: &DeadQuery)
         query.until.map_or(i64::MAX, Timestamp::as_micros),
         query.event_type.as_ref().map(EventType::as_str),
         i64::try_from(query.limit).unwrap_or(i64::MAX),
+        query.sequence.map(|sequence| signed(sequence.get())),
     ];
     routers::all(connection, sql, params, letter)
 }

@@ -7,11 +7,11 @@ use crate::row::{correlation_column, signed};
 use crate::{Error, Result};
 
 /// Bytes after which a piece is sent, so that the server works on one while the next is on its way.
-const CHUNK_BYTES: usize = 256 * 1024;
+pub(in crate::postgres) const CHUNK_BYTES: usize = 256 * 1024;
 /// The signature, no flags, no header extension.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(in crate::postgres) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COLUMNS: i16 = 24;
-const NULL: i32 = -1;
+pub(in crate::postgres) const NULL: i32 = -1;
 
 /// The rows, in pieces to send.
 pub(super) fn encode(partition: i32, rows: &[Recorded]) -> Result<Vec<Bytes>> {
@@ -65,7 +65,7 @@ fn length(bytes: &[u8]) -> Result<i32> {
     i32::try_from(bytes.len()).map_err(|_| Error::Broken("a value is longer than PostgreSQL can hold".to_owned()))
 }
 
-fn put(buffer: &mut BytesMut, bytes: &[u8]) -> Result<()> {
+pub(in crate::postgres) fn put(buffer: &mut BytesMut, bytes: &[u8]) -> Result<()> {
     buffer.put_i32(length(bytes)?);
     buffer.put_slice(bytes);
     Ok(())
@@ -81,12 +81,12 @@ fn put_optional(buffer: &mut BytesMut, text: Option<&str>) -> Result<()> {
     }
 }
 
-fn put_integer(buffer: &mut BytesMut, number: i32) {
+pub(in crate::postgres) fn put_integer(buffer: &mut BytesMut, number: i32) {
     buffer.put_i32(4);
     buffer.put_i32(number);
 }
 
-fn put_bigint(buffer: &mut BytesMut, number: i64) {
+pub(in crate::postgres) fn put_bigint(buffer: &mut BytesMut, number: i64) {
     buffer.put_i32(8);
     buffer.put_i64(number);
 }
