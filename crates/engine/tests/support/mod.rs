@@ -55,6 +55,11 @@ impl Log {
         Self { outbox: url.clone(), url, _directory: directory, _database: Some(database) }
     }
 
+    /// Where the log's database is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn store(&self) -> Arc<dyn Store> {
         open_store(&self.url, StoreOptions::default()).await.unwrap()
     }
