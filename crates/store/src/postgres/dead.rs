@@ -34,7 +34,7 @@ macro_rules! found {
             $which!(),
             " AND (d.sequence, d.endpoint) > ($3, $4) AND ($5::text IS NULL OR d.reason = $5) AND d.died_at >= $6 \
               AND d.died_at < $7 AND ($8::text IS NULL OR v.type = $8) AND e.status <> 'deleted' \
-              ORDER BY d.sequence, d.endpoint LIMIT $9"
+              AND ($10::bigint IS NULL OR d.sequence = $10) ORDER BY d.sequence, d.endpoint LIMIT $9"
         )
     };
 }
@@ -52,7 +52,7 @@ macro_rules! of_endpoint {
     };
 }
 
-/// Takes away what is found and puts it among the redrives where `$10` says so, at the revision after; the head is
+/// Takes away what is found and puts it among the redrives where `$11` says so, at the revision after; the head is
 /// locked before.
 macro_rules! settle {
     ($which:ident) => {
@@ -61,9 +61,9 @@ macro_rules! settle {
             found!($which),
             ")) RETURNING endpoint, sequence), \
               moved AS (INSERT INTO tidings.redrives (partition, endpoint, sequence) \
-                SELECT $11, endpoint, sequence FROM gone WHERE $10::boolean ON CONFLICT DO NOTHING), \
+                SELECT $12, endpoint, sequence FROM gone WHERE $11::boolean ON CONFLICT DO NOTHING), \
               changed AS (UPDATE tidings.partitions SET revision = revision + 1 \
-                WHERE id = $11 AND $10 AND EXISTS (SELECT 1 FROM gone)) \
+                WHERE id = $12 AND $11 AND EXISTS (SELECT 1 FROM gone)) \
               SELECT endpoint, sequence FROM gone"
         )
     };
@@ -119,7 +119,7 @@ fn letter(row: &Row) -> Result<DeadLetter> {
     })
 }
 
-/// The first nine parameters.
+/// The first ten parameters.
 fn search(tenant: TenantNo, query: &DeadQuery, limit: usize) -> Vec<Param<'_>> {
     let (sequence, endpoint) = query.after.unwrap_or_default();
     params![
@@ -132,6 +132,7 @@ fn search(tenant: TenantNo, query: &DeadQuery, limit: usize) -> Vec<Param<'_>> {
         query.until.map_or(i64::MAX, Timestamp::as_micros),
         query.event_type.as_ref().map(EventType::as_str),
         i64::try_from(limit).unwrap_or(i64::MAX),
+        query.sequence.map(|sequence| signed(sequence.get())),
     ]
 }
 
