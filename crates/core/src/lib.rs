@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod append;
+pub mod deliver;
 pub mod index;
 mod json;
 pub mod limits;

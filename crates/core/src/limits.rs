@@ -1,5 +1,7 @@
 //! Every bound on what a decision takes in, in one place.
 
+use std::time::Duration;
+
 /// Bytes of a pattern's JSON text.
 pub const PATTERN_BYTES_MAX: usize = 16 * 1024;
 /// Filters of one pattern.
@@ -45,3 +47,53 @@ pub const STALE_AFTER_S_MAX: u32 = 30 * 24 * 60 * 60;
 const _: () = assert!(PATH_BYTES_MAX <= PATTERN_BYTES_MAX && REGEX_BYTES_MAX <= PATTERN_BYTES_MAX);
 const _: () = assert!(tidings_event::limits::DEPTH_MAX <= JSON_DEPTH_MAX);
 const _: () = assert!((tidings_event::limits::DATA_BYTES_MAX as i64) < EXPONENT_MAX);
+
+/// Attempts that one partition's router has under way at once.
+pub const IN_FLIGHT_MAX: usize = 2_048;
+/// Attempts that one lane has under way at once.
+pub const LANE_IN_FLIGHT_MAX: u16 = 64;
+/// Attempts that a lane begins with.
+pub const LANE_IN_FLIGHT_FIRST: u16 = 4;
+/// Events that a lane holds in memory.
+pub const WINDOW_EVENTS: usize = 256;
+/// Events of a lane that are sent and not yet covered by a durable commit.
+pub const UNDURABLE_MAX: usize = 2_048;
+/// Retries of a lane.
+pub const RETRIES_MAX: usize = 10_000;
+/// Attempts of a partition's router that wait to be committed.
+pub const UNCOMMITTED_MAX: usize = 65_536;
+/// Events that one commit gives up because their endpoint failed for too long.
+pub const EXPIRED_MAX: usize = 1_000;
+/// Reads of the log that one router has under way at once.
+pub const READS_MAX: usize = 8;
+/// How often a router's changes are committed.
+pub const TICK: Duration = Duration::from_millis(25);
+/// How often a router's checkpoint is committed when nothing else changed.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// How long an event that is under way keeps the checkpoint back.
+pub const HOLD: Duration = Duration::from_millis(100);
+/// Failures in a row that open a circuit.
+pub const OPEN_AFTER: u32 = 5;
+/// How long a circuit is open without a break until its endpoint is disabled: 5 days.
+pub const DISABLE_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// Answers that take longer make an endpoint slow.
+pub const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// The wait before the first probe of an open circuit.
+pub const PROBE_MIN: Duration = Duration::from_secs(1);
+/// The longest wait between two probes.
+pub const PROBE_MAX: Duration = Duration::from_secs(60);
+/// The wait after a payload or a piece of the log could not be read.
+pub const PAUSE: Duration = Duration::from_millis(500);
+/// Attempts that a schedule can allow.
+pub const SCHEDULE_ATTEMPTS_MAX: usize = 20;
+/// Seconds between two attempts: 7 days.
+pub const SCHEDULE_DELAY_S_MAX: u32 = 7 * 24 * 60 * 60;
+/// Seconds from the first attempt to the last: 30 days.
+pub const SCHEDULE_SPAN_S_MAX: u64 = 30 * 24 * 60 * 60;
+/// Sequences that a notice about dead letters names.
+pub const NOTICE_SEQUENCES_MAX: usize = 20;
+
+const _: () = assert!(WINDOW_EVENTS + LANE_IN_FLIGHT_MAX as usize <= UNDURABLE_MAX / 2);
+const _: () = assert!(LANE_IN_FLIGHT_MAX as usize <= IN_FLIGHT_MAX / 4 && LANE_IN_FLIGHT_FIRST <= LANE_IN_FLIGHT_MAX);
+const _: () = assert!(WINDOW_EVENTS <= RETRIES_MAX && IN_FLIGHT_MAX < UNCOMMITTED_MAX / 2);
+const _: () = assert!(LANE_IN_FLIGHT_MAX as usize <= WINDOW_EVENTS && WINDOW_EVENTS <= EXPIRED_MAX);
