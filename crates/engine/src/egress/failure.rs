@@ -29,6 +29,10 @@ pub(super) fn of_exchange(error: &hyper::Error) -> SendError {
     if let Some(io) = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()) {
         return match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => SendError::new(Failure::Tls, tls.to_string()),
+            // What hyper says of chunks that are none.
+            None if matches!(io.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
+                SendError::new(Failure::Protocol, "the answer's body is not HTTP/1.1")
+            }
             None => SendError::new(Failure::Reset, format!("the connection broke: {}", io.kind())),
         };
     }

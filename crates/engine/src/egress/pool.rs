@@ -76,7 +76,7 @@ impl Pool {
     }
 
     /// Closes what has waited long enough; whether anything waits still.
-    fn close_old(&self, now: Instant) -> bool {
+    pub(super) fn close_old(&self, now: Instant) -> bool {
         let mut old = Vec::new();
         let mut waiting = self.0.lock();
         waiting.origins.retain(|_, of_origin| {

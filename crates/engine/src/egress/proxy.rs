@@ -161,6 +161,7 @@ fn failed(what: impl std::fmt::Display) -> SendError {
     SendError::new(Failure::Proxy, format!("the proxy {what}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed over by map_err")]
 fn broke(error: io::Error) -> SendError {
     failed(format!("broke the connection: {}", error.kind()))
 }
