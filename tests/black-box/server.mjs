@@ -41,10 +41,12 @@ function withoutSettings(environment) {
 export class Server {
   #child;
   #output = '';
+  #settings = {};
 
-  /** Starts a server over a fresh log. */
-  static async start() {
+  /** Starts a server over a fresh log, with these settings in its environment. */
+  static async start(settings = {}) {
     const server = new Server();
+    server.#settings = settings;
     server.directory = await mkdtemp(join(tmpdir(), 'tidings-black-box-'));
     server.port = await freePort();
     server.url = `http://127.0.0.1:${server.port}`;
@@ -56,7 +58,7 @@ export class Server {
   /** Starts it again over the same log, on the same port. */
   async run() {
     this.#child = spawn(binary, ['serve', '--data-dir', this.directory, '--listen', `127.0.0.1:${this.port}`], {
-      env: { ...withoutSettings(process.env), TIDINGS_ADMIN_KEY: key },
+      env: { ...withoutSettings(process.env), TIDINGS_ADMIN_KEY: key, ...this.#settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -98,16 +100,21 @@ export class Server {
     return fetch(this.url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...headers } });
   }
 
-  /** Emits native events; throws unless they are taken. */
-  async emit(events) {
-    const answer = await this.request('/v1/events', {
+  /** Sends JSON and reads JSON; throws unless the answer has the status. Text is sent as it is. */
+  async post(path, body, status = 200) {
+    const answer = await this.request(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(events),
+      body: typeof body === 'string' ? body : JSON.stringify(body),
     });
     const text = await answer.text();
-    if (answer.status !== 201) throw new Error(`${answer.status} ${text}`);
-    return JSON.parse(text).results;
+    if (answer.status !== status) throw new Error(`${answer.status} ${text}`);
+    return JSON.parse(text);
+  }
+
+  /** Emits native events, as values or as their text; throws unless they are taken. */
+  async emit(events) {
+    return (await this.post('/v1/events', events, 201)).results;
   }
 
   /** The text of one feed page. */
