@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::deliver::Means;
 use crate::egress::Egress;
 use crate::endpoints::Parts;
 use crate::feed::Feeds;
@@ -21,7 +22,9 @@ use crate::keys::KeyCache;
 use crate::places::Places;
 use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
-use crate::{AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, pump, reconcile};
+use crate::{
+    AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, deliver, pump, reconcile,
+};
 
 /// How long the end of a group of tasks is waited for before they are aborted.
 const END_MAX: Duration = Duration::from_secs(20);
@@ -40,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) health: HealthCache,
     pub(crate) endpoints: Parts,
     closed: AtomicBool,
-    /// Ends what brings events in by itself.
+    /// Ends what brings events in by itself, and what delivers them.
     intake: CancellationToken,
     tasks: Mutex<Tasks>,
     /// Held by the one who shuts down; whoever comes second waits for it.
@@ -50,6 +53,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Tasks {
     intake: Vec<JoinHandle<()>>,
+    routers: Vec<JoinHandle<()>>,
     appenders: Vec<JoinHandle<()>>,
     tail: Vec<JoinHandle<()>>,
 }
@@ -64,14 +68,24 @@ impl Engine {
         let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &options.append);
         let egress = Egress::new(&options.egress);
         let intake_tasks = start_intake(&sources, &appender, &egress, &options, &intake);
-        let tasks = Tasks { intake: intake_tasks, appenders, tail: tail.start(&options.tail, &ending) };
+        let endpoints = Parts::new(egress.clone(), &options.deliver.master);
+        let means = Means {
+            store: store.clone(),
+            tail: tail.clone(),
+            places: places.clone(),
+            egress,
+            secrets: endpoints.secrets.clone(),
+            options: options.deliver,
+        };
+        let routers = deliver::start(means, &intake);
+        let tasks = Tasks { intake: intake_tasks, routers, appenders, tail: tail.start(&options.tail, &ending) };
         let shared = Shared {
             appender,
             feeds: Arc::new(Feeds { store, tail, places, ending }),
             sources,
             keys: KeyCache::new(),
             health: HealthCache::default(),
-            endpoints: Parts::new(egress, &options.deliver.master),
+            endpoints,
             closed: AtomicBool::new(false),
             intake,
             tasks: Mutex::new(tasks),
@@ -137,12 +151,13 @@ impl Engine {
             return;
         }
         self.shared.closed.store(true, Ordering::Release);
-        let Tasks { intake, appenders, tail } = std::mem::take(&mut *self.shared.tasks.lock());
+        let Tasks { intake, routers, appenders, tail } = std::mem::take(&mut *self.shared.tasks.lock());
         // What feeds the appenders ends before they do, so that nothing of theirs is turned away half done.
         self.shared.intake.cancel();
         end("intake", intake).await;
         self.shared.appender.close();
         end("appenders", appenders).await;
+        end("routers", routers).await;
         self.shared.feeds.ending.cancel();
         end("tail", tail).await;
         if timeout(END_MAX, self.shared.feeds.store.close()).await.is_err() {

@@ -1,9 +1,10 @@
-//! The stages of Tidings over one log: append, tail, pump, reconcile, and everything that reads.
+//! The stages of Tidings over one log: append, tail, pump, reconcile, deliver, and everything that reads.
 //!
 //! Invariant: this crate knows no HTTP server and no SQL. What is decided is decided in `tidings-core`; what is
 //! stored is stored through the traits of `tidings-store`. Events enter the log through [`Appender`] alone.
 
 mod append;
+mod deliver;
 mod egress;
 pub mod endpoints;
 mod engine;
@@ -31,12 +32,13 @@ pub use error::{AppendError, Error, FeedError};
 pub use feed::{FeedPage, FeedReader, FeedStart};
 pub use health::{Health, SourceHealth};
 pub use keys::NewKey;
-pub use options::{AppendOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions};
+pub use options::{AppendOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
 pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};
 
 // What callers need of the crates below.
+pub use tidings_core::deliver::Limits as DeliverLimits;
 pub use tidings_core::pattern::{FilterError, Selection};
 pub use tidings_event::log::Receipt;
 pub use tidings_store::{

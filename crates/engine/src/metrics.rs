@@ -56,6 +56,31 @@ pub const INTENTS_DISCARDED: &str = "tidings_intents_discarded_total";
 pub const INTENTS_UNRESOLVED: &str = "tidings_intents_unresolved_total";
 /// Passes over stale intents that were cut short, by source.
 pub const INTENTS_ERRORS: &str = "tidings_intents_errors_total";
+/// Attempts to deliver that have ended, by outcome: `delivered`, `refused` (another status than 2xx), `failed` (no whole
+/// answer).
+pub const DELIVERIES: &str = "tidings_deliveries_total";
+/// Seconds that one attempt to deliver took.
+pub const DELIVERY_SECONDS: &str = "tidings_delivery_seconds";
+/// Attempts to deliver that are under way, by partition.
+pub const DELIVERIES_IN_FLIGHT: &str = "tidings_deliveries_in_flight";
+/// Positions that a partition's router lags behind the newest event that is known, by partition.
+pub const ROUTER_LAG: &str = "tidings_router_lag_positions";
+/// Lanes that are fed from the log instead of memory: full, paused, or their circuit is open; by partition.
+pub const LANES_BEHIND: &str = "tidings_lanes_behind";
+/// Lanes whose circuit is open, by partition.
+pub const CIRCUITS_OPEN: &str = "tidings_circuits_open";
+/// Events that wait for their next attempt, by partition.
+pub const RETRIES_WAITING: &str = "tidings_retries_waiting";
+/// Commits of routers.
+pub const ROUTE_COMMITS: &str = "tidings_router_commits_total";
+/// Seconds that one commit of a router took.
+pub const ROUTE_COMMIT_SECONDS: &str = "tidings_router_commit_seconds";
+/// Partitions that this node took.
+pub const ROUTER_CLAIMS: &str = "tidings_router_claims_total";
+/// Routers of this node whose partition another node had taken.
+pub const ROUTERS_FENCED: &str = "tidings_routers_fenced_total";
+/// Routers that began again from the store because they could not be sure of what it holds.
+pub const ROUTER_RESTARTS: &str = "tidings_router_restarts_total";
 
 /// Tells the installed recorder what each metric means. Call once, after the recorder was installed.
 pub fn describe() {
@@ -86,4 +111,16 @@ pub fn describe() {
     describe_counter!(INTENTS_DISCARDED, Unit::Count, "Intents discarded by their probe");
     describe_counter!(INTENTS_UNRESOLVED, Unit::Count, "Probes of intents that could not tell");
     describe_counter!(INTENTS_ERRORS, Unit::Count, "Passes over stale intents that were cut short by a failure");
+    describe_counter!(DELIVERIES, Unit::Count, "Attempts to deliver that have ended");
+    describe_histogram!(DELIVERY_SECONDS, Unit::Seconds, "Duration of one attempt to deliver");
+    describe_gauge!(DELIVERIES_IN_FLIGHT, Unit::Count, "Attempts to deliver that are under way");
+    describe_gauge!(ROUTER_LAG, Unit::Count, "Positions that a partition's router lags behind");
+    describe_gauge!(LANES_BEHIND, Unit::Count, "Lanes that are fed from the log instead of memory");
+    describe_gauge!(CIRCUITS_OPEN, Unit::Count, "Lanes whose circuit is open");
+    describe_gauge!(RETRIES_WAITING, Unit::Count, "Events that wait for their next attempt");
+    describe_counter!(ROUTE_COMMITS, Unit::Count, "Commits of routers");
+    describe_histogram!(ROUTE_COMMIT_SECONDS, Unit::Seconds, "Duration of one commit of a router");
+    describe_counter!(ROUTER_CLAIMS, Unit::Count, "Partitions that this node took");
+    describe_counter!(ROUTERS_FENCED, Unit::Count, "Routers whose partition another node had taken");
+    describe_counter!(ROUTER_RESTARTS, Unit::Count, "Routers that began again from the store");
 }

@@ -18,7 +18,7 @@ use tidings_store::{
     DeliveryState, DeliveryStore, Durability, EndpointChanged, EndpointRow, Error, FeedSlice, Head, KeyRow, LogInfo,
     ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// How an append goes wrong.
 pub enum Failure {
@@ -51,6 +51,10 @@ pub struct FaultyStore {
     /// What the next commits of routers do; after these they succeed.
     route_failures: Mutex<VecDeque<Failure>>,
     pub route_commits: AtomicUsize,
+    /// Each commit and renewal of a router takes one; plenty unless held.
+    route_gate: Semaphore,
+    routes_waiting: watch::Sender<usize>,
+    fenced: watch::Sender<usize>,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -72,6 +76,9 @@ impl FaultyStore {
             allergic_to: Mutex::new(None),
             route_failures: Mutex::default(),
             route_commits: AtomicUsize::new(0),
+            route_gate: Semaphore::new(PLENTY),
+            routes_waiting: watch::Sender::default(),
+            fenced: watch::Sender::default(),
         })
     }
 
@@ -108,6 +115,32 @@ impl FaultyStore {
     /// Lets appends go on.
     pub fn let_go(&self) {
         self.gate.add_permits(PLENTY);
+    }
+
+    /// From now on commits and renewals of routers wait before they do anything.
+    pub fn hold_routes(&self) {
+        self.route_gate.forget_permits(PLENTY);
+    }
+
+    /// Waits until a commit of a router waits.
+    pub async fn held_routes(&self) {
+        self.routes_waiting.subscribe().wait_for(|waiting| *waiting > 0).await.expect("the sender is ours");
+    }
+
+    /// Lets commits and renewals go on.
+    pub fn let_routes_go(&self) {
+        self.route_gate.add_permits(PLENTY);
+    }
+
+    /// Waits until a router was told that its partition is no longer its own.
+    pub async fn fenced(&self) {
+        self.fenced.subscribe().wait_for(|times| *times > 0).await.expect("the sender is ours");
+    }
+
+    async fn pass_routes(&self) {
+        self.routes_waiting.send_modify(|waiting| *waiting += 1);
+        drop(self.route_gate.acquire().await.expect("the gate is never closed"));
+        self.routes_waiting.send_modify(|waiting| *waiting -= 1);
     }
 
     fn lost(ambiguous: bool) -> Error {
@@ -255,7 +288,12 @@ impl DeliveryStore for FaultyStore {
     }
 
     async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        self.inner.renew_router(partition, epoch).await
+        self.pass_routes().await;
+        let renewed = self.inner.renew_router(partition, epoch).await;
+        if matches!(renewed, Ok(false)) {
+            self.fenced.send_modify(|times| *times += 1);
+        }
+        renewed
     }
 
     async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
@@ -272,9 +310,16 @@ impl DeliveryStore for FaultyStore {
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
         self.route_commits.fetch_add(1, Ordering::SeqCst);
+        self.pass_routes().await;
         let failure = self.route_failures.lock().pop_front();
         match failure {
-            None => self.inner.commit_route(commit, appends).await,
+            None => {
+                let outcome = self.inner.commit_route(commit, appends).await;
+                if matches!(outcome, Ok(RouteOutcome::Fenced)) {
+                    self.fenced.send_modify(|times| *times += 1);
+                }
+                outcome
+            }
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {
                 self.inner.commit_route(commit, appends).await?;

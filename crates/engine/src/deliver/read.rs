@@ -1,0 +1,140 @@
+//! Reading for lanes that lag, and judging what was read by the selections that held for it.
+
+use std::sync::Arc;
+
+use tidings_core::deliver::{Item, Read, ReadDone};
+use tidings_core::index::wants;
+use tidings_core::pattern::Selection;
+use tidings_event::{PartitionId, Position, Recorded, Sequence};
+use tidings_store::ReadLimit;
+
+use super::Means;
+use super::attempt::Payload;
+use crate::FeedEvent;
+use crate::places::Place;
+
+/// Events that one read looks at; where few match, the lane asks again from there.
+const SCAN_EVENTS_MAX: usize = 5_000;
+/// Bytes of `data` that one read hands to its lane.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events that are taken from memory or from the log at once.
+const CHUNK: ReadLimit = ReadLimit { events: 256, bytes: 4 * 1024 * 1024 };
+/// An event with more `data` is not held by a lane, but read again when it is sent: windows full of large events would
+/// take far more memory than events are worth that may not be sent for long.
+const HELD_BYTES_MAX: usize = 32 * 1024;
+
+/// What a lane wants, from some sequence on.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    /// It holds for sequences above this one, up to where the next begins.
+    pub(super) after: Sequence,
+    pub(super) selection: Arc<Selection>,
+}
+
+/// All that a lane wanted, oldest first.
+pub(super) type Selections = Arc<[Held]>;
+
+/// Whether a lane wants an event: judged by what held when it was appended.
+pub(super) fn judge(selections: &[Held], event: &Recorded) -> bool {
+    let held = selections.iter().rev().find(|held| held.after < event.sequence);
+    held.is_some_and(|held| wants(&held.selection, event))
+}
+
+/// An event as lanes take it.
+pub(super) fn item(event: &Arc<FeedEvent>) -> Item<Payload> {
+    let recorded = &event.recorded;
+    Item {
+        sequence: recorded.sequence,
+        position: recorded.position,
+        recorded_at: recorded.recorded_at,
+        key: recorded.event.entity.as_ref().map(|entity| key(entity.kind.as_str(), entity.id.as_str())),
+        system: recorded.event.event_type.as_str().starts_with("tidings."),
+        payload: (recorded.event.data.as_bytes().len() <= HELD_BYTES_MAX).then(|| event.clone()),
+    }
+}
+
+/// A hash of an entity that is the same on every machine and in every version, as retries keep it: FNV-1a of 64 bits.
+/// Entities that share one are only kept in order among each other.
+fn key(kind: &str, id: &str) -> u64 {
+    // A control character, which neither part can hold, keeps apart what is written alike.
+    let bytes = kind.bytes().chain([0x1f]).chain(id.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A read for one lane.
+pub(super) struct LaneRead {
+    pub(super) means: Arc<Means>,
+    pub(super) partition: PartitionId,
+    pub(super) read: Read,
+    pub(super) selections: Selections,
+    /// What lies beyond is left out: it comes through the router, which first learns what was changed before it. None
+    /// where nothing can change, as for a replay.
+    pub(super) routed: Option<Position>,
+}
+
+impl LaneRead {
+    /// Reads until there is as much as was asked for, the end was reached, or much was looked at.
+    pub(super) async fn read(self) -> tidings_store::Result<ReadDone<Payload>> {
+        let Read { tenant, after, upto, limit, .. } = self.read;
+        let end = upto.unwrap_or(Sequence(u64::MAX));
+        let mut done = ReadDone { items: Vec::new(), upto: after, at_head: false };
+        let (mut looked_at, mut bytes) = (0, 0);
+        while done.upto < end {
+            let (events, at_end) = self.chunk(Place { no: tenant, partition: self.partition }, done.upto).await?;
+            looked_at += events.len();
+            for event in &events {
+                let recorded = &event.recorded;
+                if self.routed.is_some_and(|routed| recorded.position > routed) {
+                    done.at_head = true;
+                    return Ok(done);
+                }
+                if recorded.sequence > end {
+                    return Ok(done);
+                }
+                if judge(&self.selections, recorded) {
+                    done.items.push(item(event));
+                    bytes += recorded.event.data.as_bytes().len();
+                }
+                done.upto = recorded.sequence;
+                if done.items.len() >= limit || bytes >= READ_BYTES_MAX {
+                    done.at_head = at_end && events.last().is_none_or(|last| last.recorded.sequence == done.upto);
+                    return Ok(done);
+                }
+            }
+            if at_end || looked_at >= SCAN_EVENTS_MAX {
+                done.at_head = at_end;
+                return Ok(done);
+            }
+            // Judging many events is work that would keep a thread from everybody else.
+            tokio::task::consume_budget().await;
+        }
+        Ok(done)
+    }
+
+    /// Events that follow a sequence, from memory or from the log, and whether they reach the tenant's last.
+    async fn chunk(&self, place: Place, after: Sequence) -> tidings_store::Result<(Vec<Arc<FeedEvent>>, bool)> {
+        let routed = self.routed.unwrap_or_default();
+        if let Some(found) = self.means.tail.read_to_end(place, after, CHUNK.events, routed) {
+            return Ok(found);
+        }
+        let slice = self.means.store.feed(place.no, after, CHUNK).await?;
+        let last = slice.events.last().map_or(after, |event| event.sequence);
+        if slice.events.is_empty() && after < slice.head {
+            let reason = format!("the log of tenant {} has a gap after {after}", place.no);
+            return Err(tidings_store::Error::Broken(reason));
+        }
+        let events = slice.events.into_iter().map(|event| Arc::new(FeedEvent::new(event))).collect();
+        Ok((events, last >= slice.head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_an_entity_never_changes() {
+        assert_eq!(key("lead", "lead_42"), 0x26c3_6d5b_b6e7_5d6c);
+        assert_ne!(key("a", "bc"), key("ab", "c"));
+    }
+}

@@ -1,0 +1,320 @@
+//! One partition's router at work.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tidings_core::deliver::{Answer, Limits, ReadDone, Router};
+use tidings_event::delivery::Failure;
+use tidings_event::{Epoch, LaneNo, PartitionId, Revision, Sequence, Timestamp};
+use tidings_store::RoutingChanges;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Means;
+use super::attempt::{self, Attempt, Payload};
+use super::clock::Clock;
+use super::commit::Written;
+use super::gauges::Gauges;
+use super::owner::Ended;
+use super::read::LaneRead;
+use super::routing::Routing;
+use crate::append::{count, now as wall};
+use crate::tail::{Mark, Stretch};
+
+/// Results that are taken before anything else has its turn.
+const RESULTS: usize = 256;
+/// How long attempts that are under way may take when the engine shuts down.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long writing what they came to may take then.
+const FINISH_MAX: Duration = Duration::from_secs(5);
+/// The shortest wait. A moment that has passed although everything was done that could be waits for something else,
+/// like the commit under way.
+const TIMER_MIN: Duration = Duration::from_millis(1);
+/// How often lanes are counted for the metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(3);
+/// How long to wait after a renewal that failed.
+const RENEW_PAUSE: Duration = Duration::from_millis(500);
+
+/// What came of something that was started.
+#[derive(Debug)]
+pub(super) enum Done {
+    Sent { lane: LaneNo, sequence: Sequence, attempt: u32, answer: Answer },
+    Unsent { lane: LaneNo, sequence: Sequence, attempt: u32, gone: bool },
+    Read { lane: LaneNo, done: Option<ReadDone<Payload>> },
+    Fetched(tidings_store::Result<Stretch>),
+    Changed(tidings_store::Result<RoutingChanges>),
+    Committed(Written),
+    Renewed(tidings_store::Result<bool>),
+    Panicked,
+}
+
+/// A router and all that it works with.
+pub(super) struct Run {
+    pub(super) means: Arc<Means>,
+    pub(super) partition: PartitionId,
+    pub(super) epoch: Epoch,
+    pub(super) router: Router<Payload>,
+    pub(super) routing: Routing,
+    pub(super) clock: Clock,
+    pub(super) mark: watch::Receiver<Mark>,
+    pub(super) results: mpsc::Sender<Done>,
+    pub(super) gauges: Gauges,
+    /// How often the log had been found shorter when this router began.
+    pub(super) resets: u64,
+    /// Events that are routed next.
+    pub(super) stretch: Option<Stretch>,
+    /// Of the event that is routed; kept for its room.
+    pub(super) lanes: Vec<LaneNo>,
+    /// Events are being read from the log, and when that may be done again.
+    pub(super) fetching: bool,
+    pub(super) fetch_at: Instant,
+    /// Changes of subscriptions are being read, since so many commits; and when that may be done again.
+    pub(super) updating: Option<u64>,
+    pub(super) update_at: Instant,
+    /// When redriven events are asked for again, as long as there are any.
+    pub(super) redrives_at: Option<Instant>,
+    pub(super) committing: bool,
+    /// Commits that became durable.
+    pub(super) commits: u64,
+    pub(super) renewing: bool,
+    /// When the store last confirmed that the partition is ours.
+    pub(super) proved_at: Instant,
+    /// When the lanes were last counted for the metrics.
+    pub(super) counted_at: Instant,
+}
+
+/// How far the end has come.
+enum Phase {
+    Working,
+    /// Nothing new is started; what is under way is waited for until then.
+    Draining(Instant),
+    /// What it came to is written, until then.
+    Finishing(Instant),
+}
+
+impl Run {
+    /// As many results as can wait: one for each thing that can be under way.
+    pub(super) fn results_max(limits: &Limits) -> usize {
+        limits.in_flight_max + limits.reads_max + 16
+    }
+
+    /// Works until it is told to end, or must.
+    pub(super) async fn run(mut self, results: &mut mpsc::Receiver<Done>, ending: &CancellationToken) -> Ended {
+        match self.work(results, ending).await {
+            Err(ended) => ended,
+            Ok(()) => Ended::InOrder,
+        }
+    }
+
+    async fn work(&mut self, results: &mut mpsc::Receiver<Done>, ending: &CancellationToken) -> Result<(), Ended> {
+        let mut batch = Vec::with_capacity(RESULTS);
+        let mut phase = Phase::Working;
+        let mut alarm_at = Instant::now();
+        let alarm = tokio::time::sleep_until(alarm_at);
+        tokio::pin!(alarm);
+        let cancelled = ending.cancelled();
+        tokio::pin!(cancelled);
+        loop {
+            let now = self.clock.now();
+            let more = if let Phase::Working = phase {
+                self.step(now)?
+            } else if self.is_finished(&mut phase, now) {
+                return Ok(());
+            } else {
+                false
+            };
+            if !more {
+                let until = self.wake_at(&phase);
+                if until != alarm_at {
+                    alarm_at = until;
+                    alarm.as_mut().reset(until);
+                }
+                tokio::select! {
+                    biased;
+                    _ = results.recv_many(&mut batch, RESULTS) => {}
+                    _ = self.mark.changed(), if matches!(phase, Phase::Working) => {}
+                    () = &mut cancelled, if matches!(phase, Phase::Working) => {
+                        self.router.drain();
+                        phase = Phase::Draining(Instant::now() + DRAIN_MAX);
+                    }
+                    () = &mut alarm => {}
+                }
+            }
+            // What is ready to run now has its turn first: its results then are taken together, in one round.
+            tokio::task::yield_now().await;
+            while batch.len() < RESULTS
+                && let Ok(done) = results.try_recv()
+            {
+                batch.push(done);
+            }
+            let now = self.clock.now();
+            for done in batch.drain(..) {
+                self.take(done, now)?;
+            }
+        }
+    }
+
+    /// Does all that can be done at once. Returns whether there may be more of it.
+    fn step(&mut self, now: Timestamp) -> Result<bool, Ended> {
+        let more = self.route(now)?;
+        if self.redrives_at.is_some() {
+            self.bring_up_to_date(Revision(0));
+        }
+        self.read(now);
+        self.send(now);
+        self.commit(false, now);
+        self.renew();
+        Ok(more)
+    }
+
+    /// Takes the last steps towards the end; returns whether it is reached.
+    fn is_finished(&mut self, phase: &mut Phase, now: Timestamp) -> bool {
+        let moment = Instant::now();
+        if let Phase::Draining(until) = *phase {
+            self.commit(false, now);
+            if self.router.in_flight() > 0 && moment < until {
+                return false;
+            }
+            *phase = Phase::Finishing(moment + FINISH_MAX);
+        }
+        if let Phase::Finishing(until) = *phase
+            && moment >= until
+        {
+            tracing::warn!(partition = %self.partition, "the last deliveries could not be recorded; they are repeated");
+            return true;
+        }
+        !self.commit(true, now)
+    }
+
+    /// The earliest moment at which time alone gives something to do.
+    fn wake_at(&self, phase: &Phase) -> Instant {
+        let third = self.means.options.lease / 3;
+        let waits = match phase {
+            Phase::Draining(until) | Phase::Finishing(until) => [Some(*until), None, None, None],
+            Phase::Working => [
+                // What is under way wakes us when it ends, and then these are looked at again.
+                (!self.committing && !self.renewing).then(|| self.proved_at + third),
+                (!self.fetching).then_some(self.fetch_at),
+                self.updating.is_none().then_some(self.update_at),
+                self.redrives_at.filter(|_| self.updating.is_none()),
+            ],
+        };
+        let router = self.router.wake_at().map(|time| self.clock.instant(time));
+        let now = Instant::now();
+        // The moments of pauses stay behind when they have passed; all else that has passed was seen to just now.
+        let ahead = waits.into_iter().flatten().filter(|moment| *moment > now);
+        let floor = now + TIMER_MIN;
+        ahead.chain(router.map(|moment| moment.max(floor))).min().unwrap_or(now + third)
+    }
+
+    fn take(&mut self, done: Done, now: Timestamp) -> Result<(), Ended> {
+        match done {
+            Done::Sent { lane, sequence, attempt, answer } => {
+                self.gauges.answered(&answer);
+                self.router.answered(lane, sequence, attempt, answer, rand::random(), now);
+            }
+            Done::Unsent { lane, sequence, attempt, gone } => self.router.unsent(lane, sequence, attempt, gone, now),
+            Done::Read { lane, done } => self.router.read(lane, done, now),
+            Done::Fetched(fetched) => self.fetched(fetched),
+            Done::Changed(changes) => self.changed(changes, now),
+            Done::Committed(written) => return self.committed(written),
+            Done::Renewed(renewed) => return self.renewed(renewed),
+            Done::Panicked => return Err(Ended::Unsure("a part of the router panicked".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Reads for lanes that lag.
+    fn read(&mut self, now: Timestamp) {
+        while let Some(read) = self.router.next_read(now) {
+            let Some(selections) = self.routing.selections(read.lane) else {
+                self.router.read(read.lane, None, now);
+                continue;
+            };
+            let lane = read.lane;
+            let routed = lane.replay().is_none().then(|| self.router.routed());
+            let means = self.means.clone();
+            let reading = LaneRead { means, partition: self.partition, read, selections, routed };
+            spawn(&self.results, async move {
+                let done = reading.read().await;
+                Done::Read {
+                    lane,
+                    done: done.map_err(|error| tracing::debug!(lane = lane.0, %error, "a lane cannot read")).ok(),
+                }
+            });
+        }
+    }
+
+    /// Starts all attempts that may be started.
+    fn send(&mut self, now: Timestamp) {
+        let mut moment = None;
+        while let Some(send) = self.router.next_send(now) {
+            let sender = self.routing.sender(send.endpoint, &self.means, *moment.get_or_insert_with(wall));
+            match sender {
+                Ok(sender) => {
+                    let (means, partition) = (self.means.clone(), self.partition);
+                    attempt::start(Attempt { means, partition, sender, send, began: now }, self.results.clone());
+                }
+                Err(reason) => {
+                    let answer = attempt::failed(Failure::Forbidden, &reason, now, Duration::ZERO);
+                    self.gauges.answered(&answer);
+                    self.router.answered(send.lane, send.sequence, send.attempt, answer, rand::random(), now);
+                }
+            }
+        }
+    }
+
+    /// Keeps the lease where no commit does.
+    fn renew(&mut self) {
+        if self.renewing || self.committing || self.proved_at.elapsed() < self.means.options.lease / 3 {
+            return;
+        }
+        self.renewing = true;
+        self.show();
+        let (means, partition, epoch) = (self.means.clone(), self.partition, self.epoch);
+        spawn(&self.results, async move { Done::Renewed(means.store.renew_router(partition, epoch).await) });
+    }
+
+    fn renewed(&mut self, renewed: tidings_store::Result<bool>) -> Result<(), Ended> {
+        self.renewing = false;
+        match renewed {
+            Ok(true) => self.proved_at = Instant::now(),
+            Ok(false) => return Err(Ended::Fenced),
+            Err(error) => {
+                tracing::debug!(partition = %self.partition, %error, "the lease cannot be renewed");
+                let third = self.means.options.lease / 3;
+                self.proved_at = (Instant::now() + RENEW_PAUSE).checked_sub(third).unwrap_or(self.proved_at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the metrics how the partition stands.
+    pub(super) fn show(&mut self) {
+        let lag = self.mark.borrow().end.get().saturating_sub(self.router.routed().get());
+        self.gauges.lag.set(u32::try_from(lag).map_or(f64::INFINITY, f64::from));
+        self.gauges.in_flight.set(count(self.router.in_flight()));
+        // Counting looks at every lane.
+        if self.counted_at.elapsed() >= COUNT_EVERY {
+            self.counted_at = Instant::now();
+            let census = self.router.census();
+            self.gauges.lanes_behind.set(count(census.lagging));
+            self.gauges.circuits_open.set(count(census.open));
+            self.gauges.retries.set(count(census.retries));
+        }
+    }
+}
+
+/// Does something slow in a task of its own; what came of it comes over the channel, whatever happens.
+pub(super) fn spawn(results: &mpsc::Sender<Done>, work: impl Future<Output = Done> + Send + 'static) {
+    let results = results.clone();
+    tokio::spawn(async move {
+        let done = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Done::Panicked);
+        // There is room for every result that can be under way; it is missing only where nobody waits any more.
+        let _nobody = results.try_send(done);
+    });
+}

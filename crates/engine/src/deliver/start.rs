@@ -1,0 +1,87 @@
+//! How a router begins: from what the store holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_core::deliver::Router;
+use tidings_event::{PartitionId, Revision};
+use tidings_store::{Claim, Error, Result};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::Means;
+use super::clock::Clock;
+use super::gauges::Gauges;
+use super::routing::Routing;
+use super::run::{Done, Run};
+
+/// How long reading all of it may take. The lease may run out meanwhile; then the first commit is refused.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
+
+/// Reads what a router begins with, and makes it. Results come over `results`.
+pub(super) async fn begin(
+    means: &Arc<Means>,
+    partition: PartitionId,
+    claim: Claim,
+    results: mpsc::Sender<Done>,
+) -> Result<Run> {
+    let reading = read(means, partition, claim, results);
+    timeout(BEGIN_MAX, reading).await.unwrap_or_else(|_| {
+        Err(Error::Unavailable {
+            reason: "reading what a router begins with took too long".to_owned(),
+            ambiguous: false,
+        })
+    })
+}
+
+async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results: mpsc::Sender<Done>) -> Result<Run> {
+    let store = &means.store;
+    let mark =
+        means.tail.mark(partition).ok_or_else(|| Error::Unusable(format!("there is no partition {partition}")))?;
+    let resets = mark.borrow().resets;
+    // In this order: every lane that is in the state belongs to an endpoint that is known after the last step, and
+    // every endpoint of the first step has its row, if it has one, in the state.
+    let mut known = store.routing(partition, Revision(0)).await?;
+    let state = store.router_state(partition).await?;
+    let mut since = store.routing(partition, known.revision).await?;
+    known.redrives.clear();
+
+    let mut clock = Clock::start();
+    let now = clock.now();
+    let limits = means.options.limits.clone();
+    let mut router =
+        Router::new(partition, claim.epoch, claim.checkpoint, state.lanes, state.retries, state.circuits, limits, now);
+    let (routing, specs) = Routing::begin(known);
+    specs.into_iter().for_each(|spec| router.configure(spec, now));
+    since.revision = since.revision.max(routing.revision);
+    let mut run = Run {
+        means: means.clone(),
+        partition,
+        epoch: claim.epoch,
+        router,
+        routing,
+        clock,
+        mark,
+        results,
+        gauges: Gauges::new(partition),
+        resets,
+        stretch: None,
+        lanes: Vec::new(),
+        fetching: false,
+        fetch_at: Instant::now(),
+        updating: None,
+        update_at: Instant::now(),
+        redrives_at: None,
+        committing: false,
+        commits: 0,
+        renewing: false,
+        proved_at: Instant::now(),
+        counted_at: Instant::now(),
+    };
+    let redrives = std::mem::take(&mut since.redrives);
+    run.apply(since, now);
+    run.redrive(redrives, now);
+    // What is left of endpoints and replays that are gone.
+    run.router.unconfigured().into_iter().for_each(|lane| run.router.remove(lane));
+    Ok(run)
+}
