@@ -23,7 +23,7 @@ mod stats;
 mod types;
 mod update;
 
-use tokio::sync::Semaphore;
+use exchange::Exchanges;
 
 use crate::Engine;
 use crate::egress::Egress;
@@ -35,6 +35,7 @@ pub use answers::{
     Exchange, Explanation, FailedFilter, Latency, NewReplay, Outcome, PAGE_MAX, Replay, ReplayStarted, SAMPLE_MAX,
     SCAN_EVENTS_MAX, STATS_ATTEMPTS, Stats, Until, Window,
 };
+pub use dead::SETTLED_MAX;
 pub use error::EndpointError;
 pub use replay::REPLAYS_MAX;
 pub(crate) use sender::Sender;
@@ -54,14 +55,11 @@ pub type Result<T, E = EndpointError> = std::result::Result<T, E>;
 /// The reason of an endpoint that is disabled until its owner answers a challenge.
 const UNVERIFIED: &str = "unverified";
 
-/// Requests to endpoints that callers make by hand (tests, challenges) and that may be under way at once.
-const EXCHANGES_MAX: usize = 16;
-
 /// What operations on endpoints need beside the log.
 pub(crate) struct Parts {
     pub(crate) egress: Egress,
     pub(crate) secrets: SecretBox,
-    pub(crate) exchanges: Semaphore,
+    pub(crate) exchanges: Exchanges,
     pub(crate) refusals: Refusals,
 }
 
@@ -71,7 +69,7 @@ impl Parts {
         Self {
             egress,
             secrets: SecretBox::derive(master),
-            exchanges: Semaphore::new(EXCHANGES_MAX),
+            exchanges: Exchanges::default(),
             refusals: Refusals::default(),
         }
     }

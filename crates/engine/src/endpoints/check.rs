@@ -6,14 +6,13 @@ use http::{HeaderName, HeaderValue};
 use tidings_core::deliver::Schedule;
 use tidings_core::pattern::{FilterError, Selection};
 use tidings_event::{Violation, violation_code as code};
-use url::Url;
 
 use super::error::EndpointError;
 use super::types::{
     DESCRIPTION_CHARS_MAX, EndpointSettings, HEADER_NAME_CHARS_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, RATE_MAX,
     TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, URL_CHARS_MAX,
 };
-use crate::egress::Egress;
+use crate::egress::{Egress, TargetError};
 
 /// Violations that one answer lists; further ones are left out.
 const VIOLATIONS_MAX: usize = tidings_event::limits::VIOLATIONS_MAX;
@@ -53,6 +52,11 @@ impl Report {
         if self.0.is_empty() { Ok(()) } else { Err(EndpointError::Invalid(self.0)) }
     }
 
+    /// What is wrong.
+    pub(super) fn into_violations(self) -> Vec<Violation> {
+        self.0
+    }
+
     /// Where events are delivered to. A literal address is judged here already, a name when it is connected to.
     pub(super) fn url(&mut self, egress: &Egress, url: &str) {
         const PATH: &str = "/url";
@@ -60,19 +64,13 @@ impl Report {
             self.add(PATH, code::TOO_LONG, format!("must have at most {URL_CHARS_MAX} characters"));
             return;
         }
-        let parsed = match Url::parse(url) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.add(PATH, code::URL_MALFORMED, format!("must be an absolute URL: {error}"));
-                return;
+        match egress.target(url) {
+            Err(error @ TargetError::Malformed(_)) => self.add(PATH, code::URL_MALFORMED, error.to_string()),
+            Err(error @ TargetError::Forbidden(_)) => self.add(PATH, code::URL_FORBIDDEN, error.to_string()),
+            Ok(_) if url.contains('#') => {
+                self.add(PATH, code::URL_MALFORMED, "must not have a fragment, which is never sent");
             }
-        };
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            self.add(PATH, code::URL_MALFORMED, "must not hold credentials; a header can carry them");
-        } else if parsed.fragment().is_some() {
-            self.add(PATH, code::URL_MALFORMED, "must not have a fragment, which is never sent");
-        } else if let Err(error) = egress.target(url) {
-            self.add(PATH, code::URL_FORBIDDEN, error.to_string());
+            Ok(_) => {}
         }
     }
 

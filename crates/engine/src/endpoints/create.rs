@@ -28,14 +28,7 @@ impl Endpoints {
     ) -> Result<(Endpoint, String, Option<String>)> {
         self.check_open()?;
         let parts = &self.engine.shared.endpoints;
-        let mut report = Report::default();
-        report.url(&parts.egress, &new.url);
-        report.selection(&new.types, new.filter.as_deref());
-        report.settings(&mut new.settings);
-        if new.from == From::Sequence(0) {
-            report.add("/from", code::NUMBER_OUT_OF_RANGE, "sequences begin at 1");
-        }
-        let secret = secret(&mut report, "/secret", new.secret.as_deref(), new.scheme);
+        let (report, secret) = self.judge(&mut new);
         report.finish()?;
         let secret = secret.ok_or_else(|| EndpointError::unreadable("a secret that is right is none".to_owned()))?;
         let (text, public) = (secret.reveal(), secret.public());
@@ -48,6 +41,26 @@ impl Endpoints {
         let row = self.change(tenant, place, &id, move |view, now| draft.decide(&view, secret, &sealer, now)).await?;
         let endpoint = Endpoint::of(&row).map_err(EndpointError::unreadable)?;
         Ok((endpoint, text, public))
+    }
+
+    /// All that is wrong with a new endpoint by itself, without making it.
+    #[must_use]
+    pub fn violations(&self, new: &NewEndpoint) -> Vec<Violation> {
+        let (report, _) = self.judge(&mut new.clone());
+        report.into_violations()
+    }
+
+    /// Judges a new endpoint, and reads its secret. Names of headers become lower case.
+    fn judge(&self, new: &mut NewEndpoint) -> (Report, Option<Secret>) {
+        let mut report = Report::default();
+        report.url(&self.engine.shared.endpoints.egress, &new.url);
+        report.selection(&new.types, new.filter.as_deref());
+        report.settings(&mut new.settings);
+        if new.from == From::Sequence(0) {
+            report.add("/from", code::NUMBER_OUT_OF_RANGE, "sequences begin at 1");
+        }
+        let secret = secret(&mut report, "/secret", new.secret.as_deref(), new.scheme);
+        (report, secret)
     }
 
     /// What of a beginning can be known before the partition's head is locked.

@@ -13,6 +13,10 @@ use crate::places::Place;
 
 /// Dead letters that one transaction settles.
 const SETTLED_AT_ONCE: usize = 1_000;
+/// Dead letters that one call settles at most; whoever is told this many calls again for the rest.
+pub const SETTLED_MAX: u64 = 100_000;
+
+const _: () = assert!(SETTLED_MAX.is_multiple_of(SETTLED_AT_ONCE as u64));
 
 impl Endpoints {
     /// Dead letters, oldest sequence first, and the cursor of the next page. None for a tenant that was never seen.
@@ -61,12 +65,12 @@ impl Endpoints {
         self.settle_one(who, tenant, id, DeadFate::Discard).await
     }
 
-    /// Delivers all dead letters after all that a search finds; returns how many.
+    /// Delivers all dead letters after all that a search finds, at most [`SETTLED_MAX`]; returns how many.
     pub async fn redrive_all(&self, who: &Who, tenant: &TenantId, search: DeadSearch) -> Result<u64> {
         self.settle_all(who, tenant, &search, DeadFate::Redrive).await
     }
 
-    /// Forgets all dead letters that a search finds; returns how many.
+    /// Forgets all dead letters that a search finds, at most [`SETTLED_MAX`]; returns how many.
     pub async fn discard_all(&self, who: &Who, tenant: &TenantId, search: DeadSearch) -> Result<u64> {
         self.settle_all(who, tenant, &search, DeadFate::Discard).await
     }
@@ -96,7 +100,7 @@ impl Endpoints {
             count += settled.len() as u64;
             // The next read begins where this one ended, so that it does not walk over what was taken away.
             query.after = settled.iter().map(|(endpoint, sequence)| (*sequence, *endpoint)).max().or(query.after);
-            if settled.len() < SETTLED_AT_ONCE {
+            if settled.len() < SETTLED_AT_ONCE || count >= SETTLED_MAX {
                 break;
             }
         }

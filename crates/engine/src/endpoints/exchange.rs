@@ -1,15 +1,17 @@
 //! Requests to an endpoint that are made by hand: a sample, and the challenge.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderMap;
+use parking_lot::Mutex;
 use serde_json::json;
 use tidings_event::{
     Data, Digest, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded, Salt,
-    Sequence, Source, SourceKind, TenantId, Text, Version, violation_code as code,
+    Sequence, Source, SourceKind, TenantId, TenantNo, Text, Version, violation_code as code,
 };
 use tidings_store::{EndpointRow, EndpointStatus, EndpointView};
 use ulid::Ulid;
@@ -44,10 +46,10 @@ impl Endpoints {
             report.add("/type", code::TYPE_MALFORMED, error.to_string());
             report.finish().err().unwrap_or(EndpointError::NotFound)
         })?;
-        let (_, row) = self.row(tenant, id).await?;
+        let (place, row) = self.row(tenant, id).await?;
         let sender = self.sender(&row)?;
         let event = FeedEvent::new(sample(&row, event_type));
-        self.exchange(|| sender.call(&event, Sequence(0), None, 1, now())).await
+        self.exchange(place.no, || sender.call(&event, Sequence(0), None, 1, now())).await
     }
 
     /// Challenges the owner of an endpoint's URL: posts `{"type":"tidings.endpoint.challenge","challenge":"…"}`,
@@ -67,7 +69,7 @@ impl Endpoints {
             "challenge": challenge,
         });
         let body = Bytes::from(body.to_string());
-        let exchange = self.exchange(|| sender.call_with(&name, body, now())).await?;
+        let exchange = self.exchange(place.no, || sender.call_with(&name, body, now())).await?;
         judge(&exchange, &challenge).map_err(|reason| EndpointError::Challenge { reason })?;
         let (who, url) = (who.clone(), row.url);
         let decide = move |view: EndpointView, now| {
@@ -95,11 +97,11 @@ impl Endpoints {
     }
 
     /// Makes a request and waits for its end. Few may be under way at once; one more is turned away. The request is
-    /// made only then, as its signature carries the moment.
-    async fn exchange(&self, call: impl FnOnce() -> Call) -> Result<Exchange> {
+    /// signed only when its turn has come, as its signature carries the moment.
+    async fn exchange(&self, tenant: TenantNo, call: impl FnOnce() -> Call) -> Result<Exchange> {
         let parts = &self.engine.shared.endpoints;
-        let busy = |_| EndpointError::Busy("too many tests and challenges are under way; try again later".to_owned());
-        let _permit = parts.exchanges.try_acquire().map_err(busy)?;
+        let busy = || EndpointError::Busy("too many tests and challenges are under way; try again later".to_owned());
+        let _turn = parts.exchanges.begin(tenant).ok_or_else(busy)?;
         let call = call();
         let (request_headers, request_body) = (texts(&call.headers), text(&call.body));
         let began = Instant::now();
@@ -127,6 +129,44 @@ impl Endpoints {
             }
         }
         Ok(exchange)
+    }
+}
+
+/// Requests that may be under way at once.
+const EXCHANGES_MAX: usize = 64;
+/// Requests of one tenant that may be under way at once.
+const EXCHANGES_OF_TENANT_MAX: usize = 4;
+
+/// Requests that are under way, by tenant.
+#[derive(Default)]
+pub(crate) struct Exchanges(Mutex<HashMap<TenantNo, usize>>);
+
+/// Holds one of the places until it is dropped.
+struct Turn<'a> {
+    exchanges: &'a Exchanges,
+    tenant: TenantNo,
+}
+
+impl Exchanges {
+    fn begin(&self, tenant: TenantNo) -> Option<Turn<'_>> {
+        let mut under_way = self.0.lock();
+        let all: usize = under_way.values().sum();
+        let own = under_way.get(&tenant).copied().unwrap_or_default();
+        if all >= EXCHANGES_MAX || own >= EXCHANGES_OF_TENANT_MAX {
+            return None;
+        }
+        under_way.insert(tenant, own + 1);
+        Some(Turn { exchanges: self, tenant })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.exchanges.0.lock();
+        match under_way.get_mut(&self.tenant) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(under_way.remove(&self.tenant)),
+        }
     }
 }
 
@@ -182,4 +222,24 @@ fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_tenants_slow_tests_leave_room_for_those_of_others() {
+        let exchanges = Exchanges::default();
+        let mut turns: Vec<_> = (0..10).filter_map(|_| exchanges.begin(TenantNo(1))).collect();
+        assert_eq!(turns.len(), EXCHANGES_OF_TENANT_MAX);
+        for tenant in 2..100 {
+            turns.extend(exchanges.begin(TenantNo(tenant)));
+        }
+        assert_eq!(turns.len(), EXCHANGES_MAX);
+        turns.remove(0);
+        assert!(exchanges.begin(TenantNo(1)).is_some());
+        drop(turns);
+        assert!(exchanges.0.lock().is_empty(), "nothing is kept of what has ended");
+    }
 }

@@ -138,3 +138,138 @@ impl Sender {
         headers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_event::signature::{Secret, Verifier};
+    use tidings_event::{
+        Data, Digest, EndpointId, EndpointNo, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded,
+        Revision, Salt, Source, SourceKind, TenantId, TenantNo, Text, Version,
+    };
+    use tidings_store::{EndpointStatus, SelectionRow};
+
+    use super::*;
+    use crate::endpoints::EndpointSettings;
+    use crate::options::EgressOptions;
+    use crate::secrets::{KeptSecret, Keyring};
+
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn event() -> FeedEvent {
+        let id = EventId::parse("evt_1").unwrap();
+        let event = Event {
+            event_type: EventType::parse("sales.lead.created").unwrap(),
+            version: Version::first(),
+            timestamp: at(1),
+            tenant: TenantId::parse("acme").unwrap(),
+            project: None,
+            source: Source { kind: SourceKind::Service, id: Text::trusted("sales") },
+            entity: None,
+            actor: Some(Text::trusted("Jürgen")),
+            data: Data::trusted(r#"{"a":1}"#),
+            metadata: Metadata {
+                correlation_id: Text::of_id(&id),
+                causation_id: None,
+                context: None,
+                traceparent: Some(Text::trusted(TRACE)),
+            },
+            id,
+        };
+        FeedEvent::new(Recorded {
+            event,
+            tenant_no: TenantNo(1),
+            partition: PartitionId(0),
+            position: Position(9),
+            sequence: Sequence(7),
+            recorded_at: at(2),
+            salt: Salt([0; 16]),
+            digest: Digest([0; 32]),
+        })
+    }
+
+    /// A sender, the text of its secret, and when it must be made anew.
+    fn sender(settings: EndpointSettings) -> (Sender, String, Option<Timestamp>) {
+        let (sealer, secret) = (SecretBox::derive(&[1; 32]), Secret::hmac([2; 32]));
+        let text = secret.reveal();
+        let mut keyring = Keyring::new(KeptSecret::new(Secret::ed25519([3; 32]), at(0)));
+        keyring.rotate(KeptSecret::new(secret, at(0)), at(1_000), at(0));
+        let id = EndpointId::parse("ep_00000000000000000000000000").unwrap();
+        let row = EndpointRow {
+            no: EndpointNo(1),
+            secrets: sealer.seal(&id, &keyring),
+            id,
+            tenant: TenantId::parse("acme").unwrap(),
+            tenant_no: TenantNo(1),
+            partition: PartitionId(0),
+            revision: Revision(1),
+            status: EndpointStatus::Active,
+            status_reason: None,
+            url: "https://example.com/in?a=b".to_owned(),
+            selections: vec![SelectionRow { after: Sequence(0), position: Position(0), types: vec![], filter: None }],
+            settings: Kept { settings, challenge: false, since: Sequence(0) }.write(),
+            created_at: at(0),
+            updated_at: at(0),
+        };
+        let egress = Egress::new(&EgressOptions::default());
+        let (sender, ends) = Sender::of(&row, &sealer, &egress, at(500)).unwrap();
+        (sender, text, ends)
+    }
+
+    fn text<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
+        call.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn verify(call: &Call, secret: &str) {
+        let header = |name: &str| text(call, name).unwrap();
+        let (id, timestamp, signature) =
+            (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+        let verifier = Verifier::new([secret]).unwrap();
+        verifier.verify(id, timestamp, signature, &call.body, 600).unwrap();
+    }
+
+    #[test]
+    fn a_delivery_says_which_event_and_attempt_it_is_and_when() {
+        let headers = [("x-token".to_owned(), "abc".to_owned()), ("user-agent".to_owned(), "me".to_owned())];
+        let settings = EndpointSettings { headers: headers.into(), timeout_ms: 1_234, ..EndpointSettings::default() };
+        let (sender, secret, ends) = sender(settings);
+        assert_eq!(ends, Some(at(1_000)), "then one of its secrets ends");
+        let event = event();
+        let call = sender.call(&event, Sequence(7), Some(Sequence(5)), 3, at(600));
+        let header = |name| text(&call, name);
+        assert_eq!((header("webhook-id"), header("webhook-timestamp")), (Some("evt_1"), Some("600")));
+        assert_eq!((header("tidings-sequence"), header("tidings-previous")), (Some("7"), Some("5")));
+        assert_eq!((header("tidings-attempt"), header("traceparent")), (Some("3"), Some(TRACE)));
+        assert_eq!((header("x-token"), header("user-agent")), (Some("abc"), Some("me")));
+        assert_eq!(header("content-type"), Some("application/json"));
+        assert_eq!((&call.body, call.timeout), (event.native(), Duration::from_millis(1_234)));
+        assert_eq!(header("webhook-signature").unwrap().split(' ').count(), 2, "one for each valid secret");
+        verify(&call, &secret);
+        let first = sender.call(&event, Sequence(7), None, 1, at(600));
+        assert_eq!(text(&first, "tidings-previous"), None);
+    }
+
+    #[test]
+    fn cloudevents_are_signed_as_they_are_sent() {
+        let settings = |mode| EndpointSettings {
+            format: Format::Cloudevents,
+            cloudevents_mode: mode,
+            ..EndpointSettings::default()
+        };
+        let event = event();
+        let (structured, secret, _) = sender(settings(CloudEventsMode::Structured));
+        let call = structured.call(&event, Sequence(7), None, 1, at(600));
+        assert_eq!(text(&call, "content-type"), Some("application/cloudevents+json"));
+        assert!(call.body.starts_with(b"{\"specversion\":\"1.0\""));
+        verify(&call, &secret);
+        let (binary, secret, _) = sender(settings(CloudEventsMode::Binary));
+        let call = binary.call(&event, Sequence(7), None, 1, at(600));
+        assert_eq!(text(&call, "content-type"), Some("application/json"));
+        assert_eq!((text(&call, "ce-id"), text(&call, "ce-actor")), (Some("evt_1"), Some("J%C3%BCrgen")));
+        assert_eq!(&call.body[..], br#"{"a":1}"#);
+        verify(&call, &secret);
+    }
+}

@@ -9,6 +9,7 @@ use tidings_store::{AttemptQuery, DeliveryState, EndpointRow, ReadLimit, Selecti
 use super::answers::{Latency, STATS_ATTEMPTS, Stats, Window};
 use super::attempts::succeeded;
 use super::error::EndpointError;
+use super::types::Kept;
 use super::{Endpoints, Result};
 use crate::append::now;
 use crate::places::Place;
@@ -49,7 +50,9 @@ impl Endpoints {
             None if state.checkpoint < state.position => {
                 let slice = store.tail(place.partition, state.checkpoint, OLDEST).await?;
                 let end = slice.events.last().map_or(state.position, |last| last.position);
-                let own: Vec<Recorded> = slice.events.into_iter().filter(|event| event.tenant_no == place.no).collect();
+                let since = Kept::of(row).map_err(EndpointError::unreadable)?.since;
+                let is_own = |event: &Recorded| event.tenant_no == place.no && event.sequence > since;
+                let own: Vec<Recorded> = slice.events.into_iter().filter(is_own).collect();
                 // What lies beyond this read may be of any tenant: none of it is left out.
                 let beyond = state.position.get().saturating_sub(end.get());
                 (own.len() as u64 + beyond, own)

@@ -180,8 +180,8 @@ pub enum From {
     Time(Timestamp),
 }
 
-/// A new endpoint.
-#[derive(Debug, Clone, Default)]
+/// A new endpoint. Its `Debug` does not show the secret.
+#[derive(Clone, Default)]
 pub struct NewEndpoint {
     /// Where events are delivered to.
     pub url: String,
@@ -197,10 +197,25 @@ pub struct NewEndpoint {
     pub secret: Option<String>,
     /// From which event on it gets events.
     pub from: From,
-    /// Whether nothing is delivered until it is made active.
+    /// Whether nothing is delivered until it is made active. With a challenge, an answer to it makes it active.
     pub paused: bool,
     /// Whether it must answer a challenge before anything is delivered: see [`Endpoints::verify`](super::Endpoints::verify).
     pub challenge: bool,
+}
+
+impl std::fmt::Debug for NewEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewEndpoint")
+            .field("url", &self.url)
+            .field("types", &self.types)
+            .field("filter", &self.filter)
+            .field("settings", &self.settings)
+            .field("scheme", &self.scheme)
+            .field("from", &self.from)
+            .field("paused", &self.paused)
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the owner of an endpoint can make of its status.
@@ -308,8 +323,8 @@ pub struct SecretInfo {
     pub expires_at: Option<Timestamp>,
 }
 
-/// A new secret beside the old ones.
-#[derive(Debug, Clone)]
+/// A new secret beside the old ones. Its `Debug` does not show the secret.
+#[derive(Clone)]
 pub struct Rotate {
     /// How it signs; as the newest one does when not given.
     pub scheme: Option<Scheme>,
@@ -317,6 +332,15 @@ pub struct Rotate {
     pub secret: Option<String>,
     /// Seconds for which the old secrets go on to sign, at most [`OVERLAP_S_MAX`]; with 0 they end at once.
     pub overlap_s: u32,
+}
+
+impl std::fmt::Debug for Rotate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rotate")
+            .field("scheme", &self.scheme)
+            .field("overlap_s", &self.overlap_s)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Rotate {

@@ -1,7 +1,7 @@
 //! Changing an endpoint, and deleting it.
 
 use serde_json::json;
-use tidings_event::{EndpointId, TenantId, Timestamp};
+use tidings_event::{EndpointId, TenantId, Timestamp, Violation};
 use tidings_store::{EndpointRow, EndpointStatus, EndpointView};
 
 use super::change::{Change, select};
@@ -22,7 +22,7 @@ impl Endpoints {
         mut patch: EndpointPatch,
     ) -> Result<Endpoint> {
         self.check_open()?;
-        self.check(&mut patch)?;
+        self.judge_change(&mut patch).finish()?;
         let place = self.place(tenant).await?;
         let who = who.clone();
         let row = self.change(tenant, place, id, move |view, now| decide(&view, patch, &who, now)).await?;
@@ -49,7 +49,14 @@ impl Endpoints {
         self.change(tenant, place, id, decide).await.map(drop)
     }
 
-    fn check(&self, patch: &mut EndpointPatch) -> Result<()> {
+    /// All that is wrong with a change by itself, without making it.
+    #[must_use]
+    pub fn violations_of_change(&self, patch: &EndpointPatch) -> Vec<Violation> {
+        self.judge_change(&mut patch.clone()).into_violations()
+    }
+
+    /// Judges a change. Names of headers become lower case.
+    fn judge_change(&self, patch: &mut EndpointPatch) -> Report {
         let mut report = Report::default();
         if let Some(url) = &patch.url {
             report.url(&self.engine.shared.endpoints.egress, url);
@@ -65,7 +72,7 @@ impl Endpoints {
         if patch.headers.is_some() {
             patch.headers = Some(settings.headers);
         }
-        report.finish()
+        report
     }
 }
 
