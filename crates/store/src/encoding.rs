@@ -152,7 +152,7 @@ pub(crate) fn newest(rows: &mut Vec<AttemptRow>, bounds: &AttemptBounds, limit: 
         let (lane, sequence) = (row.lane.0, crate::row::signed(row.sequence.get()));
         bounds.hold(row.at.as_micros(), lane, sequence, count(row.attempt), result_code(row.result))
     });
-    rows.sort_unstable_by(|one, other| key(other).cmp(&key(one)));
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(key(row)));
     rows.truncate(limit);
 }
 

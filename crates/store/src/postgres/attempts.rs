@@ -158,13 +158,14 @@ pub(super) async fn keep(lease: Lease, now: Timestamp, keep_from: Timestamp) -> 
     Ok(dropped)
 }
 
-/// Makes a day's part beside the table and then hangs it in, which stops nobody but those who write to the rest. What
-/// the rest holds of that day moves over.
+/// Makes a day's part beside the table and then hangs it in. Reads go on; writes wait for the moment that it takes,
+/// because one that has chosen the rest by then would find that it may not go there. What the rest holds of that day
+/// moves over.
 async fn make(lease: &Lease, day: i64) -> Result<()> {
     let (part, from, to) = (part(day), day.saturating_mul(DAY_US), (day + 1).saturating_mul(DAY_US));
     let sql = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; \
-         LOCK TABLE tidings.attempts IN SHARE UPDATE EXCLUSIVE MODE; \
+         LOCK TABLE tidings.attempts IN SHARE ROW EXCLUSIVE MODE; \
          LOCK TABLE tidings.attempts_rest IN ACCESS EXCLUSIVE MODE; \
          CREATE TABLE tidings.{part} (LIKE tidings.attempts); \
          WITH moved AS (DELETE FROM tidings.attempts_rest WHERE at >= {from} AND at < {to} RETURNING *) \

@@ -26,7 +26,7 @@ use crate::names::Names;
 use crate::row::{signed, unsigned};
 use crate::{Append, Error, Result, RouteOutcome};
 
-/// From so many attempts on a binary copy is cheaper than arrays, although it takes one more trip.
+/// From so many attempts on a binary copy is cheaper than arrays, although it takes two more trips.
 const COPY_ROWS_MIN: usize = 200;
 
 /// Proves the epoch, moves the checkpoint and renews the lease. Divides by zero where the epoch is spent.
@@ -206,12 +206,12 @@ impl<'a> Commit<'a> {
 
     async fn copied(&self, first: &Flight<'a>) -> Result<Sent> {
         let copy = self.lease.prepare_cached(COPY_ATTEMPTS).await?;
-        let (begun, sink) = join(first.send(self.lease), self.lease.copy_in::<_, Bytes>(&copy)).await;
-        match begun {
+        // A trip of its own: a copy that the server refuses to begin leaves the connection in no state to be used.
+        match first.send(self.lease).await {
             Err(failure) if is_fenced(&failure) => return Ok(Sent::Fenced),
             other => other?,
         };
-        let mut sink = pin!(sink?);
+        let mut sink = pin!(self.lease.copy_in::<_, Bytes>(&copy).await?);
         for chunk in copy::encode(self.attempts)? {
             sink.as_mut().feed(chunk).await?;
         }

@@ -3,11 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a promise that is broken ends its test")]
 
 mod append;
+mod attempts;
+mod dead;
+mod deliver;
+mod endpoints;
 mod feed;
 mod home;
 mod keys;
 mod lifetime;
 mod make;
+mod replays;
+mod route;
+mod routers;
 mod search;
 mod tenants;
 
@@ -71,6 +78,49 @@ promises! {
     keys:
         a_key_is_found_by_its_hash_and_listed_by_its_id,
         a_revoked_key_stays_revoked_since_the_first_time;
+    endpoints:
+        an_endpoint_is_read_back_as_it_was_written,
+        a_change_is_decided_on_what_the_store_holds,
+        a_new_endpoint_may_begin_below_the_checkpoint,
+        a_change_that_plans_nothing_appends_nothing,
+        what_is_appended_with_a_change_bears_its_revision,
+        a_change_that_fails_leaves_nothing,
+        endpoints_are_listed_by_their_ids,
+        every_change_stands_between_two_positions,
+        appends_changes_and_commits_do_not_wait_in_a_circle;
+    routers:
+        a_router_is_held_until_its_lease_runs_out,
+        a_commit_renews_the_lease,
+        a_router_that_was_given_back_is_free_and_its_epoch_spent,
+        of_many_claims_at_once_one_wins,
+        a_log_that_was_there_before_is_routed_from_its_end,
+        a_router_begins_with_what_was_committed,
+        routing_tells_what_changed_after_a_revision,
+        redrives_of_one_endpoint_leave_room_for_those_of_others,
+        a_claim_takes_away_what_no_router_will_hear_of;
+    route:
+        a_commit_of_a_spent_epoch_writes_nothing_at_all,
+        a_checkpoint_never_falls,
+        a_commit_writes_each_of_its_parts,
+        a_later_row_takes_the_place_of_an_earlier_one,
+        a_commit_that_comes_again_changes_nothing,
+        an_endpoint_is_disabled_only_while_it_is_active,
+        what_a_lane_leaves_behind_goes_when_it_ends,
+        attempts_of_any_value_are_read_back,
+        a_decision_that_fails_takes_the_commit_with_it,
+        of_two_owners_only_the_newer_one_writes;
+    attempts:
+        attempts_are_found_newest_first_by_what_is_asked,
+        attempts_are_kept_by_day,
+        room_is_made_while_others_write_and_read;
+    dead:
+        dead_letters_are_found_by_what_is_asked,
+        dead_letters_are_redriven_or_discarded_once,
+        dead_letters_asked_for_by_many_at_once_are_settled_once;
+    replays:
+        a_replay_is_read_back_and_begins_with_a_lane,
+        an_endpoint_has_only_so_many_running_replays,
+        a_replay_ends_once;
     lifetime:
         reopening_finds_the_same_log,
         two_stores_on_one_log_see_each_other,
