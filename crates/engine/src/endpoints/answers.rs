@@ -24,6 +24,8 @@ pub struct Exchange {
     pub response_headers: Vec<(String, String)>,
     /// The answer's body, cut at 64 KiB; bytes that are not UTF-8 are replaced.
     pub response_body: String,
+    /// Whether the answer's body has more.
+    pub response_truncated: bool,
     /// Milliseconds from the beginning of the attempt to its end.
     pub duration_ms: f64,
 }

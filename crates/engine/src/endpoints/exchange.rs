@@ -115,10 +115,12 @@ impl Endpoints {
             message: None,
             response_headers: Vec::new(),
             response_body: String::new(),
+            response_truncated: false,
             duration_ms,
         };
         match answer {
-            Ok(Reply { status, headers, body, .. }) => {
+            Ok(Reply { status, headers, body, truncated }) => {
+                exchange.response_truncated = truncated;
                 exchange.status = Some(status.as_u16());
                 exchange.response_headers = texts(&headers);
                 exchange.response_body = text(&body);

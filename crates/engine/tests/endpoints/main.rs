@@ -1,5 +1,5 @@
-//! What those who manage and operate endpoints are promised. Nothing is routed here: what a router would have written
-//! is written by the tests.
+//! What those who manage and operate endpoints are promised. But for `live`, nothing is routed here: what a router
+//! would have written is written by the tests.
 #![allow(
     clippy::unwrap_used,
     unreachable_pub,
@@ -8,6 +8,7 @@
 
 mod explain;
 mod letters;
+mod live;
 mod manage;
 mod receiver;
 mod replays;
@@ -28,7 +29,7 @@ use tidings_event::delivery::{AttemptResult, AttemptRow, RouteCommit};
 use tidings_event::{EndpointId, EndpointNo, Epoch, PartitionId, Recorded, Sequence, TenantNo, Timestamp, Violation};
 use tidings_store::{RouteOutcome, Store};
 
-/// An engine that routes nothing, its store, and a hand that writes what a router would.
+/// An engine, its store, and a hand that writes what a router would.
 pub struct Bench {
     pub engine: Engine,
     pub endpoints: Endpoints,
@@ -37,9 +38,13 @@ pub struct Bench {
 
 impl Bench {
     pub async fn over(log: &Log) -> Self {
+        Self::with(log, false).await
+    }
+
+    pub async fn with(log: &Log, route: bool) -> Self {
         let store = log.store().await;
         let options = Options {
-            deliver: DeliverOptions { route: false, master: [7; 32], ..DeliverOptions::default() },
+            deliver: DeliverOptions { route, master: [7; 32], ..DeliverOptions::default() },
             egress: EgressOptions {
                 allow_http: true,
                 allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::support::PATIENCE;
 
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -20,6 +24,7 @@ pub type Answer = dyn Fn(&Request) -> String + Send + Sync;
 pub struct Receiver {
     pub url: String,
     pub requests: Arc<Mutex<Vec<Request>>>,
+    count: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -39,15 +44,24 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let answer: Arc<Answer> = Arc::new(answer);
+        let (told, count) = watch::channel(0);
+        let told = Arc::new(told);
         let task = tokio::spawn({
             let requests = requests.clone();
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, requests.clone(), answer.clone()));
+                    tokio::spawn(serve(stream, requests.clone(), answer.clone(), told.clone()));
                 }
             }
         });
-        Self { url, requests, task }
+        Self { url, requests, count, task }
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn received(&self, count: usize) {
+        let mut told = self.count.clone();
+        let come = timeout(PATIENCE, told.wait_for(|come| *come >= count)).await;
+        assert!(come.is_ok(), "only these came: {:?}", self.requests.lock());
     }
 
     pub fn last(&self) -> Request {
@@ -55,7 +69,12 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, requests: Arc<Mutex<Vec<Request>>>, answer: Arc<Answer>) {
+async fn serve(
+    mut stream: TcpStream,
+    requests: Arc<Mutex<Vec<Request>>>,
+    answer: Arc<Answer>,
+    told: Arc<watch::Sender<usize>>,
+) {
     let mut bytes = Vec::new();
     let (head, mut body) = loop {
         let mut piece = [0; 4_096];
@@ -82,5 +101,6 @@ async fn serve(mut stream: TcpStream, requests: Arc<Mutex<Vec<Request>>>, answer
     let request = Request { headers, body: String::from_utf8(body).unwrap() };
     let text = answer(&request);
     requests.lock().push(request);
+    told.send_modify(|come| *come += 1);
     let _gone = stream.write_all(text.as_bytes()).await;
 }
