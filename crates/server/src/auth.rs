@@ -1,7 +1,8 @@
 //! Who calls, and what they may do.
 //!
-//! A handler gets at an operation only through one of the extractors here: [`Admin`], [`Producer`], [`Reader`] or
-//! [`Caller`]. What belongs to a tenant is reached through [`Reader`], which has checked the tenant of the path.
+//! A handler gets at an operation only through one of the extractors here: [`Admin`], [`Producer`], [`Reader`],
+//! [`Manager`] or [`Caller`]. What belongs to a tenant is read through [`Reader`] and changed through [`Manager`], which
+//! have checked the tenant of the path. Whatever they refuse is told to the engine on the way out.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
@@ -9,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tidings_engine::endpoints::Who;
 use tidings_engine::{KeyRow, Role};
 use tidings_event::{ErrorCode, Event, EventType, TenantId, Violation};
 
@@ -71,8 +73,29 @@ impl Caller {
         match self.role() {
             Role::Admin | Role::Consumer | Role::Auditor if self.covers(tenant) => Ok(()),
             // The answer is the same whether the tenant exists or not.
-            _ => Err(forbidden("The key does not open this tenant for reading.")),
+            _ => Err(self.refused(Some(tenant), "The key does not open this tenant for reading.")),
         }
+    }
+
+    fn may_manage(&self, tenant: &TenantId) -> Result<(), Failure> {
+        match self.role() {
+            Role::Admin | Role::Consumer if self.covers(tenant) => Ok(()),
+            _ => Err(self.refused(Some(tenant), "The key does not allow changes in this tenant.")),
+        }
+    }
+
+    /// Who this is, as events about changes name it.
+    pub(crate) fn who(&self) -> Who {
+        let key = match self {
+            Self::Operator => "admin".to_owned(),
+            Self::Holder(key) => key.id.clone(),
+        };
+        Who { key, role: self.role() }
+    }
+
+    /// The answer that this caller may not do what it asked for.
+    pub(crate) fn refused(&self, tenant: Option<&TenantId>, detail: &str) -> Failure {
+        Failure::new(ErrorCode::Forbidden, detail).denied(Denied { who: self.who(), tenant: tenant.cloned() })
     }
 
     fn owns_type(&self, event_type: &str) -> bool {
@@ -97,8 +120,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     if scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty() { Ok(secret) } else { Err(missing()) }
 }
 
-pub(crate) fn forbidden(detail: &str) -> Failure {
-    Failure::new(ErrorCode::Forbidden, detail)
+/// That a caller was refused; goes with the answer to where it leaves the server, and from there to the engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Denied {
+    pub(crate) who: Who,
+    /// Whose data it was about, where it was one tenant's.
+    pub(crate) tenant: Option<TenantId>,
 }
 
 impl FromRequestParts<App> for Caller {
@@ -110,14 +137,25 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// A caller who may do everything.
-pub(crate) struct Admin;
+pub(crate) struct Admin(Caller);
+
+impl Admin {
+    /// Who it is.
+    pub(crate) fn who(&self) -> Who {
+        self.0.who()
+    }
+}
 
 impl FromRequestParts<App> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let caller = Caller::authenticate(app, &parts.headers).await?;
-        if caller.role() == Role::Admin { Ok(Self) } else { Err(forbidden("This takes an admin's key.")) }
+        if caller.role() == Role::Admin {
+            Ok(Self(caller))
+        } else {
+            Err(caller.refused(None, "This takes an admin's key."))
+        }
     }
 }
 
@@ -149,7 +187,12 @@ impl Producer {
         if violations.is_empty() {
             return Ok(());
         }
-        Err(forbidden("The key does not allow all of these events; nothing was written.").with_errors(violations))
+        let tenant = match events {
+            [only] => Some(&only.tenant),
+            _ => None,
+        };
+        let refused = self.0.refused(tenant, "The key does not allow all of these events; nothing was written.");
+        Err(refused.with_errors(violations))
     }
 
     /// Whether the caller may emit such an event.
@@ -173,7 +216,7 @@ impl FromRequestParts<App> for Producer {
         let caller = Caller::authenticate(app, &parts.headers).await?;
         match caller.role() {
             Role::Admin | Role::Producer => Ok(Self(caller)),
-            Role::Consumer | Role::Auditor => Err(forbidden("This takes a producer's key.")),
+            Role::Consumer | Role::Auditor => Err(caller.refused(None, "This takes a producer's key.")),
         }
     }
 }
@@ -181,6 +224,7 @@ impl FromRequestParts<App> for Producer {
 /// A caller who may read the tenant that the path names.
 pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
+    caller: Caller,
     /// The path's other parameters, by name.
     params: Vec<(String, String)>,
 }
@@ -190,18 +234,56 @@ impl Reader {
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
     }
+
+    /// Whether the caller may also change what it reads here.
+    pub(crate) fn manages(&self) -> bool {
+        self.caller.may_manage(&self.tenant).is_ok()
+    }
+
+    async fn of(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        let params = path_params(parts, app).await?;
+        let name = params.iter().find(|(name, _)| name == "tenant").map_or("", |(_, value)| value.as_str());
+        let tenant = TenantId::parse(name).map_err(|error| invalid_param("tenant", "tenant_malformed", &error))?;
+        Ok(Self { tenant, caller, params })
+    }
 }
 
 impl FromRequestParts<App> for Reader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let caller = Caller::authenticate(app, &parts.headers).await?;
-        let params = path_params(parts, app).await?;
-        let name = params.iter().find(|(name, _)| name == "tenant").map_or("", |(_, value)| value.as_str());
-        let tenant = TenantId::parse(name).map_err(|error| invalid_param("tenant", "tenant_malformed", &error))?;
-        caller.may_read(&tenant)?;
-        Ok(Self { tenant, params })
+        let reader = Self::of(parts, app).await?;
+        reader.caller.may_read(&reader.tenant)?;
+        Ok(reader)
+    }
+}
+
+/// A caller who may change what belongs to the tenant that the path names: its endpoints and their dead letters.
+pub(crate) struct Manager(Reader);
+
+impl Manager {
+    /// Who it is.
+    pub(crate) fn who(&self) -> Who {
+        self.0.caller.who()
+    }
+}
+
+impl std::ops::Deref for Manager {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.0
+    }
+}
+
+impl FromRequestParts<App> for Manager {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let reader = Reader::of(parts, app).await?;
+        reader.caller.may_manage(&reader.tenant)?;
+        Ok(Self(reader))
     }
 }
 
@@ -271,6 +353,22 @@ mod tests {
         check(Role::Producer, &["acme"], "acme", false);
         check(Role::Producer, &[], "acme", false);
         check(Role::Admin, &[], "acme", true);
+    }
+
+    #[test]
+    fn a_key_changes_only_what_belongs_to_its_tenant_and_an_auditors_nothing() {
+        let check = |role, tenants: &[&str], tenant: &str, expect: bool| {
+            let tenant = TenantId::parse(tenant).expect("a tenant");
+            assert_eq!(holder(role, tenants, &[]).may_manage(&tenant).is_ok(), expect, "{role:?} {tenants:?} {tenant}");
+        };
+        check(Role::Admin, &[], "acme", true);
+        check(Role::Consumer, &["acme"], "acme", true);
+        check(Role::Consumer, &["acme"], "globex", false);
+        check(Role::Consumer, &[], "acme", false);
+        check(Role::Auditor, &["acme"], "acme", false);
+        check(Role::Auditor, &[], "acme", false);
+        check(Role::Producer, &["acme"], "acme", false);
+        check(Role::Producer, &[], "acme", false);
     }
 
     #[test]

@@ -92,6 +92,10 @@ pub(crate) enum List {
     Tenants,
     Keys,
     RefusedRows,
+    Endpoints,
+    Attempts,
+    DeadLetters,
+    Replays,
 }
 
 impl List {
@@ -100,7 +104,38 @@ impl List {
             Self::Tenants => "tenants",
             Self::Keys => "keys",
             Self::RefusedRows => "refused_rows",
+            Self::Endpoints => "endpoints",
+            Self::Attempts => "attempts",
+            Self::DeadLetters => "dead_letters",
+            Self::Replays => "replays",
         }
+    }
+
+    /// The list of one owner, asked for with these parameters.
+    pub(crate) fn within(self, owner: &[&str], query: &Query) -> Within {
+        let mut hash = Sha256::new().chain_update(b"tidings/list/list\0").chain_update(self.as_str());
+        let mut feed = |text: &str| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        };
+        owner.iter().for_each(|name| feed(name));
+        let mut pairs: Vec<(&str, &str)> = query.pairs().filter(|(name, _)| !may_change(name)).collect();
+        pairs.sort_unstable();
+        for (name, value) in pairs {
+            feed(name);
+            feed(value);
+        }
+        Within(first_8(&hash.finalize()))
+    }
+}
+
+/// Which list a cursor belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Within(FilterHash);
+
+impl From<List> for Within {
+    fn from(list: List) -> Self {
+        Self(first_8(&Sha256::new().chain_update(b"tidings/list/list\0").chain_update(list.as_str()).finalize()))
     }
 }
 
@@ -116,39 +151,31 @@ impl Shared {
     }
 
     /// The cursor of a list that goes on after a name: the name and a seal over it.
-    pub(crate) fn seal_name(&self, list: List, name: &str) -> String {
-        let seal = self.cursor_key.seal(&self.name_cursor(list, name));
+    pub(crate) fn seal_name(&self, list: impl Into<Within>, name: &str) -> String {
+        let seal = self.cursor_key.seal(&self.name_cursor(list.into(), name));
         format!("{}.{seal}", URL_SAFE_NO_PAD.encode(name))
     }
 
     /// The name after which a list goes on.
-    pub(crate) fn open_name(&self, list: List, text: &str) -> Result<String, Failure> {
+    pub(crate) fn open_name(&self, list: impl Into<Within>, text: &str) -> Result<String, Failure> {
         let parts = text.split_once('.').and_then(|(name, seal)| {
             let name = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
             Some((name, self.cursor_key.open(seal).ok()?))
         });
         match parts {
-            Some((name, cursor)) if cursor == self.name_cursor(list, &name) => Ok(name),
+            Some((name, cursor)) if cursor == self.name_cursor(list.into(), &name) => Ok(name),
             Some(_) => Err(Failure::new(ErrorCode::CursorMismatch, "The cursor belongs to another list.")),
             None => Err(CursorError::Invalid.into()),
         }
     }
 
-    fn name_cursor(&self, list: List, name: &str) -> Cursor {
-        let hash = |label: &str, text: &str| {
-            let label = label.as_bytes();
-            Sha256::new()
-                .chain_update(b"tidings/list/")
-                .chain_update(label)
-                .chain_update([0])
-                .chain_update(text)
-                .finalize()
-        };
+    fn name_cursor(&self, list: Within, name: &str) -> Cursor {
+        let name = Sha256::new().chain_update(b"tidings/list/name\0").chain_update(name).finalize();
         Cursor {
             log: self.engine.log().id,
-            tenant: TenantHash(first_8(&hash("name", name)).0),
+            tenant: TenantHash(first_8(&name).0),
             sequence: Sequence(0),
-            filter: first_8(&hash("list", list.as_str())),
+            filter: list.0,
         }
     }
 }

@@ -13,6 +13,7 @@ use tidings_event::{ErrorCode, Mint, SystemMint};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::auth::Denied;
 use crate::failure::{Cause, Failure};
 use crate::limits::{OPERATION_TIMEOUT, REQUEST_ID_CHARS_MAX, WAIT_SECONDS_MAX};
 use crate::operations;
@@ -50,6 +51,9 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         } else {
             tracing::debug!(request_id, %method, route, status = status.as_u16(), cause, "a request was refused");
         }
+    }
+    if let Some(Denied { who, tenant }) = response.extensions_mut().remove() {
+        app.engine.denied(&who, tenant.as_ref(), &format!("{method} {route}"));
     }
     app.requests.record(route, &method, status.as_u16(), started.elapsed());
     response.headers_mut().insert(X_REQUEST_ID, id);

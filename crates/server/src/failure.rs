@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use tidings_event::{ErrorCode, Problem, Rejection, Violation};
 
+use crate::auth::Denied;
 use crate::limits::RETRY_AFTER_SECONDS;
 
 /// A failed call.
@@ -17,6 +18,7 @@ pub(crate) struct Failure {
     /// Members of the problem beside the standard ones.
     members: Vec<(&'static str, String)>,
     cause: Option<Cause>,
+    denied: Option<Box<Denied>>,
 }
 
 /// What an operator should read about a failure; carried to the log in the response's extensions.
@@ -25,7 +27,7 @@ pub(crate) struct Cause(pub(crate) String);
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)), members: Vec::new(), cause: None }
+        Self { problem: Box::new(Problem::new(code, detail)), members: Vec::new(), cause: None, denied: None }
     }
 
     pub(crate) fn with_errors(mut self, errors: Vec<Violation>) -> Self {
@@ -42,6 +44,12 @@ impl Failure {
     /// Keeps what the log should say. It never reaches the caller.
     pub(crate) fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(Cause(cause.to_string()));
+        self
+    }
+
+    /// Has the engine told that a caller was refused.
+    pub(crate) fn denied(mut self, denied: Denied) -> Self {
+        self.denied = Some(Box::new(denied));
         self
     }
 
@@ -81,7 +89,7 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), members: Vec::new(), cause: None }
+        Self { problem: Box::new(problem), members: Vec::new(), cause: None, denied: None }
     }
 }
 
@@ -92,7 +100,7 @@ impl From<Rejection> for Failure {
 }
 
 /// What a caller reads about a failure below; what the operator reads is the error itself.
-fn below(code: ErrorCode, error: &dyn std::error::Error) -> Failure {
+pub(crate) fn below(code: ErrorCode, error: &dyn std::error::Error) -> Failure {
     let detail = match code {
         ErrorCode::StorageUnavailable => {
             "The storage is not available. A write may have happened all the same; repeat it with the same ids."
@@ -148,6 +156,9 @@ impl IntoResponse for Failure {
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
+        }
+        if let Some(denied) = self.denied {
+            response.extensions_mut().insert(*denied);
         }
         response
     }

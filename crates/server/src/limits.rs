@@ -8,6 +8,8 @@ use tidings_event::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX, ENVELOPE_BYTES_MAX}
 pub const EVENTS_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
 /// Bytes of any other request body: one event and a little beside it (an intent's probe).
 pub const SMALL_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a request body that holds settings: of an endpoint, a replay, a selection of dead letters.
+pub const SETTINGS_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all request bodies that are held at once. A request that would exceed it is answered `overloaded`.
 pub const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes of a body that is too large which are still read and thrown away, so that the caller, who writes before it
@@ -82,6 +84,7 @@ pub const KEY_TYPE_PREFIXES_MAX: usize = 100;
 const _: () = assert!(EVENTS_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX <= STREAM_BATCH_BYTES_MAX && STREAM_BATCH_BYTES_MAX <= PAGE_BYTES_MAX);
+const _: () = assert!(SELECTION_BYTES_MAX < SETTINGS_BODY_BYTES_MAX && SETTINGS_BODY_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(PAGE_LIMIT_DEFAULT <= PAGE_LIMIT_MAX);
 const _: () = assert!(TENANT_STREAMS_MAX <= STREAMS_MAX && STREAMS_MAX + REQUESTS_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(BODY_TIMEOUT.as_secs() + DRAIN_TIMEOUT.as_secs() < OPERATION_TIMEOUT.as_secs());

@@ -1,13 +1,28 @@
 //! The operations, one file each, and where they are served.
 
+mod attempts;
+mod backtest;
+mod cancel_replay;
 mod confirm_intent;
+mod create_endpoint;
 mod create_intent;
 mod create_key;
+mod create_replay;
+mod dead_letter;
+mod dead_letters;
+mod delete_endpoint;
+mod discard;
+mod discard_all;
 mod discard_intent;
 mod discard_refused;
 mod emit;
+mod endpoint;
+mod endpoint_secret;
+mod endpoint_stats;
+mod endpoints;
 mod entity_events;
 mod event;
+mod explain;
 mod feed;
 mod healthz;
 mod key;
@@ -16,13 +31,21 @@ mod metrics;
 mod openapi;
 mod outbox_sources;
 mod readyz;
+mod redrive;
+mod redrive_all;
 mod refused_rows;
+mod replay;
+mod replays;
 mod retry_refused;
 mod revoke_key;
+mod rotate_secret;
 mod search;
 mod tenant;
 mod tenants;
+mod test_endpoint;
 mod trace;
+mod update_endpoint;
+mod verify_endpoint;
 
 use http::Method;
 use http::Uri;
@@ -54,6 +77,23 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create_intent::create_intent))
         .routes(routes!(discard_intent::discard_intent))
         .routes(routes!(confirm_intent::confirm_intent))
+        .routes(routes!(endpoints::endpoints, create_endpoint::create_endpoint))
+        .routes(routes!(backtest::backtest))
+        .routes(routes!(endpoint::endpoint, update_endpoint::update_endpoint, delete_endpoint::delete_endpoint))
+        .routes(routes!(endpoint_secret::endpoint_secret))
+        .routes(routes!(rotate_secret::rotate_secret))
+        .routes(routes!(verify_endpoint::verify_endpoint))
+        .routes(routes!(test_endpoint::test_endpoint))
+        .routes(routes!(endpoint_stats::endpoint_stats))
+        .routes(routes!(attempts::attempts))
+        .routes(routes!(explain::explain))
+        .routes(routes!(replays::replays, create_replay::create_replay))
+        .routes(routes!(replay::replay, cancel_replay::cancel_replay))
+        .routes(routes!(dead_letters::dead_letters))
+        .routes(routes!(redrive_all::redrive_all))
+        .routes(routes!(discard_all::discard_all))
+        .routes(routes!(dead_letter::dead_letter, discard::discard))
+        .routes(routes!(redrive::redrive))
         .routes(routes!(outbox_sources::outbox_sources))
         .routes(routes!(refused_rows::refused_rows))
         .routes(routes!(discard_refused::discard_refused))

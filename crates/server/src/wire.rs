@@ -3,14 +3,24 @@
 //! Events and pages of events are written by hand where they are hot; tests hold what is written to these shapes.
 
 mod admin;
+mod dead_letter;
+mod delivery;
+mod endpoint;
 mod event;
 mod log;
 mod outbox;
 mod problem;
+mod replay;
 
 use serde_json::value::RawValue;
 
 pub use admin::{Alive, CreatedKey, Durability, Key, KeyList, NewKey, Readiness, Role, Tenant, TenantList};
+pub use dead_letter::{Count, DeadLetter, DeadLetterFilter, DeadLetterList};
+pub use delivery::{Attempt, AttemptList, EndpointStats, Exchange, Explanation, FailedFilter, Latency, StatsWindow};
+pub use endpoint::{
+    CloudEventsMode, CreatedEndpoint, Endpoint, EndpointChanges, EndpointFormat, EndpointList, NewEndpoint,
+    NewRotation, Ordering, RotatedSecret, Secret, SecretList, Signature, TestSample, WantedStatus,
+};
 pub use event::{CloudEvent, Context, Entity, Event, EventMetadata, Events, RecordedEvent, RecordedMetadata, Source};
 pub use log::{EventList, FeedPage, Receipt, Receipts, Trace, TraceNode};
 pub use outbox::{
@@ -18,6 +28,7 @@ pub use outbox::{
     RefusedRowList, Retry, RowProbe,
 };
 pub use problem::{Problem, Violation};
+pub use replay::{Backtest, BacktestQuery, Moment, NewReplay, Replay, ReplayList, ReplayStarted};
 
 /// A JSON object that is passed on byte for byte.
 pub type Json = Box<RawValue>;

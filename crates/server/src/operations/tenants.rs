@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::tenant::render;
 use crate::app::{App, Shared};
-use crate::auth::{Caller, forbidden};
+use crate::auth::Caller;
 use crate::cursors::{List, cut};
 use crate::failure::Failure;
 use crate::query::Query;
@@ -44,7 +44,7 @@ pub(crate) async fn tenants(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
     if !matches!(caller.role(), Role::Admin | Role::Auditor) {
-        return Err(forbidden("This takes an admin's or an auditor's key."));
+        return Err(caller.refused(None, "This takes an admin's or an auditor's key."));
     }
     let query = Query::parse(raw.as_deref(), &["limit", "cursor"], &[])?;
     let limit = query.limit()?;

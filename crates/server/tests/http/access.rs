@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Document, Operation, Server, event, with};
+use crate::support::{Answer, Client, Document, Operation, Receiver, Server, event, nobody, with};
 
 /// Stands in every event of the tenant `globex`, and nowhere else.
 const MARK: &str = "only-globex-may-read-this";
@@ -20,15 +20,22 @@ const KEYS: &[(&str, &[&str])] = &[
     ("auditor", &[]),
 ];
 
+/// Operations that use something up that others need: each has its own.
+const OWN_ENDPOINT: &[&str] = &["delete_endpoint", "cancel_replay"];
+const OWN_DEAD_LETTER: &[&str] = &["get_dead_letter", "redrive_dead_letter", "discard_dead_letter"];
+
 struct World {
     server: Server,
-    /// What stands for a parameter of a path, by operation and name.
-    ids: BTreeMap<&'static str, String>,
+    _receiver: Receiver,
+    /// What stands for a parameter of a path, by its name or the operation's, and tenant.
+    ids: BTreeMap<String, String>,
 }
 
 impl World {
     async fn new() -> Self {
         let server = Server::start().await;
+        let receiver = Receiver::start().await;
+        let mut ids = BTreeMap::new();
         let marked = json!({"mark": MARK});
         let secret = json!({"id": "secret", "entity": {"type": "lead", "id": "lead_1"}});
         server.emit(&with(event("globex", marked.clone()), secret.clone())).await;
@@ -41,30 +48,73 @@ impl World {
                 let intent = intent(tenant, &format!("{operation}-{tenant}"), data);
                 server.admin().post("/v1/intents").json(&intent).send().await.expect(201);
             }
+            Self::add_endpoints(&server, &receiver, tenant, &mut ids).await;
         }
         let key = json!({"role": "consumer", "tenants": ["globex"], "description": MARK});
         let key = server.admin().post("/v1/keys").json(&key).send().await.expect(201).json();
-        let ids = BTreeMap::from([("key", key["id"].as_str().unwrap().to_owned())]);
-        Self { server, ids }
+        ids.insert("key".to_owned(), key["id"].as_str().unwrap().to_owned());
+        Self { server, _receiver: receiver, ids }
+    }
+
+    async fn add_endpoints(server: &Server, receiver: &Receiver, tenant: &str, ids: &mut BTreeMap<String, String>) {
+        let description = if tenant == "globex" { MARK } else { "" };
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for name in OWN_ENDPOINT.iter().chain(&["endpoint"]) {
+            let body = json!({"url": receiver.url(), "types": ["nothing.*"], "description": description});
+            let endpoint = text(&server.endpoint(tenant, &body).await["id"]);
+            let path = format!("/v1/tenants/{tenant}/endpoints/{endpoint}/replay");
+            let body = json!({"from": 1, "types": ["nothing.*"]});
+            let replay = server.admin().post(&path).json(&body).send().await.expect(201).json();
+            ids.insert(format!("replay-{name}-{tenant}"), text(&replay["replay"]["id"]));
+            ids.insert(format!("{name}-{tenant}"), endpoint);
+        }
+        for (count, name) in OWN_DEAD_LETTER.iter().enumerate() {
+            let body = json!({"url": nobody(), "from": "start", "types": ["sales.*"],
+                "retry_schedule_s": [0], "description": description});
+            let endpoint = text(&server.endpoint(tenant, &body).await["id"]);
+            server.await_event(tenant, "tidings.delivery.dead_lettered", count + 1).await;
+            let path = format!("/v1/tenants/{tenant}/dead-letters?endpoint={endpoint}");
+            let found = server.admin().get(&path).send().await.expect(200).json();
+            ids.insert(format!("{name}-{tenant}"), text(&found["data"][0]["id"]));
+        }
+    }
+
+    fn id(&self, name: &str, tenant: &str) -> &str {
+        &self.ids[&format!("{name}-{tenant}")]
     }
 
     /// Calls an operation so that, but for the key, all is well. `tenant` is whose data it is about.
     async fn call(&self, client: &Client, operation: &Operation, tenant: &str) -> Answer {
-        let path = operation
+        let id = operation.id.as_str();
+        let mut path = operation
             .path
             .replace("{tenant}", tenant)
             .replace("/events/{id}", "/events/secret")
             .replace("/keys/{id}", &format!("/keys/{}", self.ids["key"]))
             .replace("{type}/{id}", "lead/lead_1")
-            .replace("{key}", &format!("{}-{tenant}", operation.id))
+            .replace("{key}", &format!("{id}-{tenant}"))
             .replace("{source}/{id}", "platform/1");
+        if path.contains("/endpoints/{id}") {
+            let own = OWN_ENDPOINT.iter().find(|own| **own == id).unwrap_or(&"endpoint");
+            path = path.replace("{id}", self.id(own, tenant));
+            path = path.replace("{replay}", self.id(&format!("replay-{own}"), tenant));
+        } else if path.contains("/dead-letters/{id}") {
+            path = path.replace("{id}", self.id(id, tenant));
+        }
         assert!(!path.contains('{'), "say what stands for the parameters of {}", operation.path);
         let request = client.request(operation.method.clone(), &path);
-        let request = match operation.id.as_str() {
+        let request = match id {
             "emit_events" => request.json(&with(event(tenant, json!({})), json!({"id": "emitted"}))),
             "create_intent" => request
                 .json(&json!({"event": with(event(tenant, json!({})), json!({"id": format!("intended-{tenant}")}))})),
             "create_key" => request.json(&json!({"role": "auditor", "tenants": [tenant]})),
+            "create_endpoint" => request.json(&json!({"url": nobody(), "types": ["nothing.*"]})),
+            "update_endpoint" => request.json(&json!({"timeout_ms": 1_000})),
+            "create_replay" => request.json(&json!({"from": "start", "dry_run": true})),
+            "backtest_selection" => request.json(&json!({})),
+            "explain_delivery" => request.query("event", "secret"),
+            // None is left for the operations on one otherwise.
+            "redrive_dead_letters" | "discard_dead_letters" => request.json(&json!({"until": "2020-01-01T00:00:00Z"})),
             _ => request,
         };
         request.send().await
@@ -195,5 +245,5 @@ async fn an_auditor_lists_only_its_own_tenants() {
         json!(names)
     };
     assert_eq!(list(world.server.role("auditor", &["globex", "nobody"]).await).await, json!(["globex"]));
-    assert_eq!(list(world.server.role("auditor", &[]).await).await, json!(["acme", "globex"]));
+    assert_eq!(list(world.server.role("auditor", &[]).await).await, json!(["$system", "acme", "globex"]));
 }

@@ -80,7 +80,8 @@ fn every_operation_parameter_and_member_is_described() {
         for parameter in operation.json["parameters"].as_array().into_iter().flatten() {
             assert!(described(parameter), "{}: {} is not described", operation.id, parameter["name"]);
         }
-        if operation.method == Method::POST && operation.id != "confirm_intent" {
+        let says_all = ["confirm_intent", "verify_endpoint", "redrive_dead_letter"];
+        if operation.method == Method::POST && !says_all.contains(&operation.id.as_str()) {
             assert!(operation.json["requestBody"].is_object(), "{} has no body", operation.id);
         }
     }

@@ -33,6 +33,10 @@ impl Client {
         self.request(Method::POST, path)
     }
 
+    pub(crate) fn patch(&self, path: &str) -> Request {
+        self.request(Method::PATCH, path)
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Request {
         self.request(Method::DELETE, path)
     }

@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tidings_event::log::{AppendKeys, AppendPlan};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId, TenantNo, Text, Timestamp};
+use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
+use tidings_event::log::AppendKeys;
+use tidings_event::{
+    EndpointId, EndpointNo, Epoch, EventId, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision, Sequence,
+    TenantId, TenantNo, Text, Timestamp,
+};
 use tidings_store::{
-    Backend, Decide, Durability, Error, FeedSlice, KeyRow, LogInfo, ReadLimit, Result, Search, Store, TenantRow,
+    Append, Appended, AttemptQuery, Backend, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint,
+    DeliveryState, DeliveryStore, Durability, EndpointChanged, EndpointRow, Error, FeedSlice, Head, KeyRow, LogInfo,
+    ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
 
@@ -109,27 +116,22 @@ impl Store for FaultyStore {
         self.inner.tenants(after, limit).await
     }
 
-    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<AppendPlan> {
+    async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
         drop(self.gate.acquire().await.expect("the gate is never closed"));
         self.check()?;
-        let plan = self.inner.append(partition, keys, decide).await?;
+        let appended = self.inner.append(partition, keys, decide).await?;
         if self.breaks_after_append.swap(false, Ordering::SeqCst) {
             self.set_broken(true);
         }
-        Ok(plan)
+        Ok(appended)
     }
 
-    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<Vec<Recorded>> {
+    async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
         self.check()?;
         self.inner.tail(partition, after, limit).await
     }
 
-    async fn head(&self, partition: PartitionId) -> Result<Position> {
-        self.check()?;
-        self.inner.head(partition).await
-    }
-
-    async fn heads(&self) -> Result<Vec<Position>> {
+    async fn heads(&self) -> Result<Vec<Head>> {
         self.check()?;
         self.inner.heads().await
     }
@@ -182,5 +184,126 @@ impl Store for FaultyStore {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for FaultyStore {
+    async fn change_endpoint(
+        &self,
+        partition: PartitionId,
+        tenant: TenantNo,
+        id: &EndpointId,
+        decide: DecideEndpoint,
+        appends: Vec<Append>,
+    ) -> Result<EndpointChanged> {
+        self.check()?;
+        self.inner.change_endpoint(partition, tenant, id, decide, appends).await
+    }
+
+    async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
+        self.check()?;
+        self.inner.endpoint(tenant, id).await
+    }
+
+    async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
+        self.check()?;
+        self.inner.endpoints(tenant, after, limit).await
+    }
+
+    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
+        self.check()?;
+        self.inner.claim_router(partition, node, ttl).await
+    }
+
+    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
+        self.check()?;
+        self.inner.renew_router(partition, epoch).await
+    }
+
+    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
+        self.check()?;
+        self.inner.release_router(partition, epoch).await
+    }
+
+    async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
+        self.check()?;
+        self.inner.router_state(partition).await
+    }
+
+    async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
+        self.check()?;
+        self.inner.routing(partition, after).await
+    }
+
+    async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
+        self.check()?;
+        self.inner.commit_route(commit, appends).await
+    }
+
+    async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
+        self.check()?;
+        self.inner.attempts(endpoint, query).await
+    }
+
+    async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
+        self.check()?;
+        self.inner.dead_letters(tenant, query).await
+    }
+
+    async fn settle_dead(
+        &self,
+        partition: PartitionId,
+        tenant: TenantNo,
+        query: &DeadQuery,
+        fate: DeadFate,
+    ) -> Result<Vec<(EndpointNo, Sequence)>> {
+        self.check()?;
+        self.inner.settle_dead(partition, tenant, query, fate).await
+    }
+
+    async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
+        self.check()?;
+        self.inner.retry(lane, sequence).await
+    }
+
+    async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
+        self.check()?;
+        self.inner.dead(endpoint, sequence).await
+    }
+
+    async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
+        self.check()?;
+        self.inner.delivery(endpoint).await
+    }
+
+    async fn insert_replay(
+        &self,
+        partition: PartitionId,
+        row: ReplayRow,
+        running_max: u64,
+    ) -> Result<Option<ReplayRow>> {
+        self.check()?;
+        self.inner.insert_replay(partition, row, running_max).await
+    }
+
+    async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
+        self.check()?;
+        self.inner.cancel_replay(partition, no, at).await
+    }
+
+    async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
+        self.check()?;
+        self.inner.replay(endpoint, id).await
+    }
+
+    async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
+        self.check()?;
+        self.inner.replays(endpoint, before, limit).await
+    }
+
+    async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
+        self.check()?;
+        self.inner.keep_attempts(now, keep_from).await
     }
 }

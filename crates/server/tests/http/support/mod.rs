@@ -3,6 +3,7 @@
 mod client;
 mod document;
 mod faulty;
+mod receiver;
 mod sse;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Answer, Client};
 pub(crate) use document::{Document, Operation};
 pub(crate) use faulty::{FaultyStore, SECRET};
+pub(crate) use receiver::{Received, Receiver};
 pub(crate) use sse::{Sse, SseEvent};
 
 /// Longer than anything here takes; a test that waits for it has failed.
@@ -72,7 +74,7 @@ impl Server {
         platform.install().await.unwrap();
         let platform = Arc::new(platform);
         let source = NamedSource { name: "platform".to_owned(), source: platform.clone() };
-        let engine = Engine::start(store, vec![source], Options::default()).await.unwrap();
+        let engine = Engine::start(store, vec![source], reaching_loopback()).await.unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = ServerOptions {
@@ -113,6 +115,31 @@ impl Server {
         answer.expect(201).json()["results"][0]["sequence"].as_u64().unwrap()
     }
 
+    /// Makes an endpoint and returns what was answered.
+    pub(crate) async fn endpoint(&self, tenant: &str, body: &Value) -> Value {
+        let path = format!("/v1/tenants/{tenant}/endpoints");
+        self.admin().post(&path).json(body).send().await.expect(201).json()
+    }
+
+    /// Waits until an event of this type is in a tenant's log for the `count`th time, and returns it.
+    pub(crate) async fn await_event(&self, tenant: &str, event_type: &str, count: usize) -> Value {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        while found.len() < count {
+            let path = format!("/v1/tenants/{tenant}/feed?from=start&wait=20");
+            let path = if cursor.is_empty() { path } else { format!("/v1/tenants/{tenant}/feed?wait=20") };
+            let mut request = self.admin().get(&path).query("types", event_type);
+            if !cursor.is_empty() {
+                request = request.query("cursor", &cursor);
+            }
+            let page = request.send().await.expect(200).json();
+            let events = page["events"].as_array().unwrap();
+            assert!(!events.is_empty() || page["up_to_date"] == false, "no {event_type} came");
+            found.extend(events.iter().cloned());
+            cursor = page["cursor"].as_str().unwrap().to_owned();
+        }
+        found.swap_remove(count - 1)
+    }
+
     /// Begins the shutdown without waiting for it.
     pub(crate) fn begin_shutdown(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
@@ -125,9 +152,22 @@ impl Server {
     }
 }
 
+/// Options with which webhooks may go to receivers of the tests.
+fn reaching_loopback() -> Options {
+    let mut options = Options::default();
+    options.egress.allow_http = true;
+    options.egress.allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
+    options
+}
+
 async fn sqlite(directory: &TempDir) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", directory.path().join("tidings.db").display());
     open_store(&url, StoreOptions::default()).await.unwrap()
+}
+
+/// A URL at which nobody listens.
+pub(crate) fn nobody() -> String {
+    format!("http://127.0.0.1:{}/", tidings_testkit::free_port())
 }
 
 /// An event of a tenant.
