@@ -130,10 +130,16 @@ impl<E: Clone> Lane<E> {
         let mut retries = Retries::default();
         let mut known = BTreeMap::new();
         for retry in restored.retries {
-            if begin.is_some_and(|begin| retry.sequence > begin) {
+            let again = begin.is_some_and(|begin| retry.sequence > begin);
+            if again {
                 known.insert(retry.sequence, false);
             }
-            retries.insert(retry.sequence, Retry::restored(&retry, since));
+            let sequence = retry.sequence;
+            let mut retry = Retry::restored(&retry, since);
+            // One that it is ordered behind may have been delivered without a commit that covers it. That one is found
+            // when the log is read again, and goes first.
+            retry.held = again && retry.key.is_some();
+            retries.insert(sequence, retry);
         }
         let replay = spec.lane.replay().is_some();
         let mut lane = Self {
@@ -286,6 +292,9 @@ impl<E: Clone> Lane<E> {
         let sequence = item.sequence;
         self.read_to = Some(sequence);
         let known = self.known.remove(&sequence);
+        if known.is_some() {
+            self.retries.release_held(sequence);
+        }
         if known.is_some() || self.retries.contains(sequence) {
             self.failed_at = self.failed_at.max(item.position);
             self.left += self.window.pass(&item, known == Some(true), now);
@@ -293,7 +302,11 @@ impl<E: Clone> Lane<E> {
         }
         let key = self.key(item.key);
         let blocked = key.is_some_and(|key| self.waits(key));
-        let parks = blocked && self.spec.ordering == Ordering::Entity && self.has_room_for_retries(limits);
+        // Before one that was restored it goes even where there is no room: there are no more of these than the window
+        // holds.
+        let room = self.has_room_for_retries(limits)
+            || key.is_some_and(|key| blocked && self.retries.has_newer(key, sequence));
+        let parks = blocked && self.spec.ordering == Ordering::Entity && room;
         if let Some(key) = key.filter(|key| parks && !self.window.has_blocked(*key)) {
             let mut retry = Retry::new(0, now, Some(key), item.recorded_at);
             retry.system = item.system;
@@ -342,8 +355,8 @@ impl<E: Clone> Lane<E> {
             // It needs something to probe with, or to give up.
             let failing = self.failing_for(self.spec.schedule.span(), now);
             let probe_due = self.circuit.probe_at().is_some_and(|at| at <= now);
-            return (probe_due && self.window.is_empty() && self.retries.is_empty())
-                || (failing && self.window.oldest().is_none());
+            let none = self.window.is_empty() && self.in_flight() == 0 && self.retries.unsent().next().is_none();
+            return (probe_due && none) || (failing && self.window.is_empty());
         }
         self.circuit.is_closed() && self.window.len() <= limits.window / 2
     }
@@ -392,8 +405,10 @@ impl<E: Clone> Lane<E> {
         if whole && done.at_head && skipped_to <= self.read_to && !self.is_replay() {
             self.source = Source::Live;
             // What was restored and not met by now is nowhere in the log.
-            let delivered = std::mem::take(&mut self.known).into_values().filter(|delivered| *delivered);
-            self.retried += delivered.count() as u32;
+            for (sequence, delivered) in std::mem::take(&mut self.known) {
+                self.retries.release_held(sequence);
+                self.retried += u32::from(delivered);
+            }
         } else if self.read_to == before {
             // It read what was there and yet has to go on: what it waits for is not to be seen yet.
             self.read_after = Some(after(now, limits.tick));

@@ -16,6 +16,8 @@ enum State {
     Ready,
     /// It waits for an older one of its key.
     Parked,
+    /// It is not sent before it is released, nor is any behind it.
+    Held,
     /// It is under way.
     InFlight,
 }
@@ -40,6 +42,8 @@ pub(super) struct Retry {
     pub(super) system: bool,
     /// Whether a row of it may be stored.
     pub(super) stored: bool,
+    /// Whether it waits to be released.
+    pub(super) held: bool,
     state: State,
     changed: bool,
 }
@@ -58,6 +62,7 @@ impl Retry {
             last: None,
             system: false,
             stored: false,
+            held: false,
             state: State::Waiting,
             changed: false,
         }
@@ -178,13 +183,29 @@ impl Retries {
     /// Waits for its time, which has come for one that was never tried.
     fn set_waiting(&mut self, sequence: Sequence) {
         let Some(retry) = self.all.get_mut(&sequence) else { return };
-        if retry.attempts == 0 {
+        if retry.held {
+            retry.state = State::Held;
+        } else if retry.attempts == 0 {
             retry.state = State::Ready;
             self.ready.insert(sequence);
         } else {
             retry.state = State::Waiting;
             self.due.insert((retry.next_at, sequence));
         }
+    }
+
+    /// Lets one go that was held.
+    pub(super) fn release_held(&mut self, sequence: Sequence) {
+        let Some(retry) = self.all.get_mut(&sequence) else { return };
+        retry.held = false;
+        if retry.state == State::Held {
+            self.set_waiting(sequence);
+        }
+    }
+
+    /// Whether there is one of a key that is newer.
+    pub(super) fn has_newer(&self, key: u64, sequence: Sequence) -> bool {
+        self.by_key.range((key, sequence)..=(key, Sequence(u64::MAX))).next().is_some()
     }
 
     fn note_change(&mut self, sequence: Sequence) {
@@ -243,7 +264,8 @@ impl Retries {
     /// The oldest that is ordered, if it could be sent but for its time; and whether there is one at all.
     pub(super) fn first_ordered(&self) -> Option<(Sequence, bool)> {
         let first = self.ordered.first()?;
-        let can = self.all.get(first).is_some_and(|retry| retry.state != State::InFlight);
+        let can = |retry: &Retry| matches!(retry.state, State::Waiting | State::Ready);
+        let can = self.all.get(first).is_some_and(can);
         Some((*first, can))
     }
 
@@ -264,7 +286,7 @@ impl Retries {
         match retry.state {
             State::Ready => self.ready.remove(&sequence),
             State::Waiting => self.due.remove(&(retry.next_at, sequence)),
-            State::Parked | State::InFlight => return None,
+            State::Parked | State::Held | State::InFlight => return None,
         };
         retry.state = State::InFlight;
         self.in_flight += 1;
@@ -321,7 +343,7 @@ impl Retries {
             State::Waiting => {
                 self.due.remove(&(retry.next_at, sequence));
             }
-            State::Parked => {}
+            State::Parked | State::Held => {}
         }
         let mut freed = None;
         if let Some(key) = retry.key {

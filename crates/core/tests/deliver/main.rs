@@ -1,0 +1,7 @@
+//! What the router and its lanes promise, tested without a network, a database or a clock.
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "tests")]
+
+mod model;
+mod promises;
+mod store;
+mod world;
