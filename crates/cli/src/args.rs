@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, demo, doctor, emit, events, intents, keys, outbox, serve, tail, tenants};
+use crate::commands::{
+    config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, outbox, serve, tail, tenants,
+    verify_consumer,
+};
 use crate::config::flags::{ClientScope, Flags};
 use crate::term::ColorChoice;
 
@@ -15,10 +18,12 @@ Try it:
   export TIDINGS_KEY=$(cat tidings-data/admin.key)
   tidings emit --tenant acme --type sales.lead.created --source service/sales --data '{\"name\":\"Ada\"}'
   tidings tail acme --from start
+  tidings endpoints create acme https://example.com/webhooks --types 'sales.*'
+  tidings listen --tenant acme http://localhost:3000/webhooks
 
 Exit codes:
   0  done
-  1  failed, or a check of `doctor` or `demo` did
+  1  failed, or a check of `doctor`, `demo` or `verify-consumer` did
   2  wrong command line or configuration
   3  the server or database cannot be reached or is not available
   4  the server refused the request; standard error says why
@@ -107,6 +112,16 @@ pub(crate) enum Command {
     /// Announce an event before its change, then confirm or discard it
     #[command(subcommand)]
     Intents(intents::IntentsCommand),
+    /// Make, change and operate the targets of webhooks
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
+    /// Look after events that an endpoint did not take
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
+    /// Relay a tenant's live events, signed, to a receiver on this machine
+    Listen(listen::ListenArgs),
+    /// Find out what a receiver of webhooks gets wrong
+    VerifyConsumer(verify_consumer::VerifyConsumerArgs),
     /// Check a configuration and its surroundings, or a running server
     Doctor(doctor::DoctorArgs),
     /// Show the configuration in force, or the reference of all settings

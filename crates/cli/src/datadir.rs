@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::config::check::{ADMIN_KEY_CHARS_MIN, master_key};
+use crate::config::check::{ADMIN_KEY_CHARS_MIN, master_key, node};
 use crate::failure::{Exit, Failure};
 
 /// The file that holds the admin key.
 pub(crate) const ADMIN_KEY: &str = "admin.key";
 /// The file that holds the master key.
 pub(crate) const MASTER_KEY: &str = "master.key";
+/// The file that holds the node's name.
+pub(crate) const NODE_ID: &str = "node.id";
 /// The file that says where the running server listens.
 pub(crate) const SERVER_URL: &str = "server.url";
 /// The file that a running server holds locked.
@@ -60,6 +62,13 @@ impl DataDir {
         master_key(&key).map_err(|reason| self.broken(MASTER_KEY, &reason))
     }
 
+    /// This node's name; made if there is none yet, and then the same over all restarts.
+    pub(crate) fn node_id(&self) -> Result<String, Failure> {
+        let id = self.secret(NODE_ID, || format!("node-{}", ulid::Ulid::generate()))?;
+        node(&id).map_err(|reason| self.broken(NODE_ID, &format!("the name {reason}")))?;
+        Ok(id)
+    }
+
     /// Says where the server listens, for those who started it on any free port.
     pub(crate) fn announce(&self, url: &str) -> Result<(), Failure> {
         self.replace(SERVER_URL, url)
@@ -70,7 +79,7 @@ impl DataDir {
         let _ = fs::remove_file(self.path.join(SERVER_URL));
     }
 
-    /// Reads a secret, or makes it. An existing file is never changed, whatever it holds.
+    /// Reads a secret (or what else must stay as it was made), or makes it. An existing file is never changed, whatever it holds.
     fn secret(&self, name: &str, make: impl Fn() -> String) -> Result<String, Failure> {
         match fs::read_to_string(self.path.join(name)) {
             Ok(text) => Ok(text.trim().to_owned()),
@@ -181,6 +190,12 @@ mod tests {
         assert!(exposures(&path).is_empty());
         let data = DataDir::take(&path).unwrap();
         assert_eq!((data.admin_key().unwrap(), data.master_key().unwrap()), (admin, master));
+
+        let node = data.node_id().unwrap();
+        assert!(node.starts_with("node-"), "{node}");
+        assert_eq!(data.node_id().unwrap(), node);
+        fs::write(path.join(NODE_ID), "a b\n").unwrap();
+        assert!(data.node_id().unwrap_err().text.contains("must be letters"));
 
         fs::write(path.join(MASTER_KEY), "").unwrap();
         assert!(data.master_key().unwrap_err().text.contains("never overwritten"));

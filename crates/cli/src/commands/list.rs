@@ -45,6 +45,13 @@ pub(crate) async fn read(api: &Api, path: &str, paging: &Paging) -> Result<(Vec<
     }
 }
 
+/// Parameters that were given as a query, with its question mark; nothing where there are none.
+pub(crate) fn query(parameters: &[(&str, Option<&str>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", segment((*value)?))));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+}
+
 /// A list as the API gives it.
 pub(crate) fn as_json(entries: &[Value], cursor: Option<&str>) -> Value {
     json!({"data": entries, "cursor": cursor})

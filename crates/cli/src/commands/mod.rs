@@ -1,17 +1,22 @@
 //! One module a command: its arguments and what it does.
 
 pub(crate) mod config;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod emit;
+pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod listen;
 pub(crate) mod outbox;
 pub(crate) mod serve;
 pub(crate) mod tail;
 pub(crate) mod tenants;
+pub(crate) mod verify_consumer;
+pub(crate) mod webhook;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -30,6 +35,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(&context, &command),
         Command::Outbox(command) => outbox::run(&context, &command),
         Command::Intents(command) => intents::run(&context, &command),
+        Command::Endpoints(command) => endpoints::run(&context, &command),
+        Command::DeadLetters(command) => dead_letters::run(&context, &command),
+        Command::Listen(args) => listen::run(&context, args),
+        Command::VerifyConsumer(args) => verify_consumer::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
         Command::Openapi => openapi(),

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
+use self::open::Node;
 pub(crate) use self::open::store_options;
 use crate::config::check::master_key;
 use crate::config::flags::{Flags, ServerScope};
@@ -27,7 +28,7 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The first start makes the data directory, its keys (admin.key, master.key) and the databases. SIGTERM or Ctrl-C \
+The first start makes the data directory, its keys (admin.key, master.key), its name (node.id) and the databases. SIGTERM or Ctrl-C \
 ends it in good order: no new requests, those in progress are finished, streams are given their last cursor. \
 A second signal ends it at once. After a crash or kill -9 it just starts again.
 
@@ -84,11 +85,13 @@ impl Keys {
 
 async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, end_with_stdin: bool) -> Result<(), Failure> {
     let mut stop = Stop::new(end_with_stdin)?;
+    let id = layers.text("node_id").map_or_else(|| data.node_id(), |id| Ok(id.to_owned()))?;
+    let node = Node { id, master: keys.master };
     let listen = &layers.get("listen").text;
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let url = reachable_url(&listener)?;
     let engine = tokio::select! {
-        engine = Box::pin(open::engine(layers, data.path())) => engine?,
+        engine = Box::pin(open::engine(layers, data.path(), node)) => engine?,
         // Told to stop before it began: nothing to finish.
         () = stop.first() => return Ok(()),
     };

@@ -42,6 +42,9 @@ pub(crate) fn check(setting: &Setting, text: &str) -> Result<(), String> {
         Kind::Integer(min, max) => integer(min, max, text).map(drop),
         Kind::Switch => switch(text).map(drop),
         Kind::Ranges => ranges(text).map(drop),
+        Kind::Ports => ports(text).map(drop),
+        Kind::Proxy => proxy(text).map(drop),
+        Kind::Node => node(text),
         Kind::Sources => sources(text).map(drop),
         Kind::Absent(reason) => {
             if text.is_empty() {
@@ -104,6 +107,8 @@ fn server(text: &str) -> Result<(), String> {
 pub(crate) struct Roles {
     /// It reads the outboxes of the configured sources.
     pub(crate) pump: bool,
+    /// It delivers to endpoints.
+    pub(crate) router: bool,
 }
 
 /// The roles of a process. Every process of this version serves HTTP.
@@ -113,7 +118,7 @@ pub(crate) fn roles(text: &str) -> Result<Roles, String> {
     if !has("api") {
         return Err("must hold 'api' or 'all': a process without it is not part of this version".to_owned());
     }
-    Ok(Roles { pump: has("pump") })
+    Ok(Roles { pump: has("pump"), router: has("router") })
 }
 
 fn visible(text: &str) -> Result<(), String> {
@@ -171,6 +176,44 @@ pub(crate) fn ranges(text: &str) -> Result<Vec<IpNet>, String> {
             range.map_err(|_| format!("'{item}' is not an address range like 10.0.0.0/8"))
         })
         .collect()
+}
+
+/// Ports; at most as many as a person can have meant.
+pub(crate) fn ports(text: &str) -> Result<Vec<u16>, String> {
+    let found = list(text).map(|item| {
+        let port = item.parse::<u16>().ok().filter(|port| *port > 0);
+        port.ok_or_else(|| format!("'{item}' is not a port from 1 to 65535"))
+    });
+    found.collect()
+}
+
+/// A proxy's URL.
+pub(crate) fn proxy(text: &str) -> Result<url::Url, String> {
+    // What is wrong is not repeated: the URL may hold a password.
+    let url = url::Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "socks5") {
+        return Err("must begin with http:// or socks5://".to_owned());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("the URL names no host".to_owned());
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err("must hold nothing behind host and port".to_owned());
+    }
+    Ok(url)
+}
+
+/// Characters of a node's name at most.
+const NODE_CHARS_MAX: usize = 63;
+
+/// A node's name.
+pub(crate) fn node(text: &str) -> Result<(), String> {
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if !text.is_empty() && text.len() <= NODE_CHARS_MAX && text.bytes().all(is_good) {
+        Ok(())
+    } else {
+        Err(format!("must be letters, digits, '-', '_' and '.', at most {NODE_CHARS_MAX}"))
+    }
 }
 
 /// Sources as the environment gives them. A comma parts two sources only where `name=` follows, as URLs hold commas.
@@ -240,7 +283,7 @@ mod tests {
         refused("database_url", "mysql://h/d", "only SQLite");
         refused("database_url", "postgres://host", "names no database");
         refused("nats_url", "nats://localhost", "not part of this version");
-        refused("roles", "api,router", "'router' is none of all, api, pump");
+        refused("roles", "api,writer", "'writer' is none of all, api, pump, router");
         refused("roles", "pump", "must hold 'api'");
         refused("admin_key", "short", "at least 32 characters, has 5");
         refused("master_key", "c2hvcnQ=", "must be 32 bytes");
@@ -250,11 +293,24 @@ mod tests {
         refused("sources", "a=a.db,a=b.db", "two sources");
         refused("sources", "Shop=a.db", "not a source name");
         refused("allow_cidrs", "10.0.0.0/8,here", "'here' is not an address range");
+        refused("allow_ports", "443,0", "'0' is not a port");
+        refused("allow_ports", "https", "'https' is not a port");
+        refused("egress_proxy", "https://proxy:3128", "must begin with http:// or socks5://");
+        refused("egress_proxy", "proxy:3128", "must begin with");
+        refused("egress_proxy", "http://proxy:3128/path", "nothing behind host and port");
+        refused("node_id", "a b", "must be letters");
         refused("allow_http", "maybe", "neither true nor false");
         refused("shutdown_s", "0", "not within 1 and 3600");
         refused("sqlite.synchronous", "off", "none of full, normal");
         refused("url", "localhost:7411", "http://");
         refused("key", "a b", "visible");
+    }
+
+    #[test]
+    fn roles_are_what_they_say() {
+        assert_eq!(roles("all"), Ok(Roles { pump: true, router: true }));
+        assert_eq!(roles("api"), Ok(Roles { pump: false, router: false }));
+        assert_eq!(roles("api, router"), Ok(Roles { pump: false, router: true }));
     }
 
     #[test]

@@ -88,10 +88,11 @@ fn value_name(setting: &Setting) -> &'static str {
     match setting.kind {
         Kind::Path => "PATH",
         Kind::Address => "HOST:PORT",
-        Kind::Database | Kind::Server => "URL",
+        Kind::Database | Kind::Server | Kind::Proxy => "URL",
         Kind::Integer(..) => "N",
         Kind::Switch => "true|false",
         Kind::Ranges => "RANGES",
+        Kind::Ports => "PORTS",
         Kind::Sources => "NAME=URL,…",
         Kind::Roles => "A,B",
         _ => "TEXT",

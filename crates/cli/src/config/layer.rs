@@ -58,7 +58,7 @@ impl InForce {
             }
             _ if self.text.is_empty() => String::new(),
             _ if self.setting.is_secret() => MASK.to_owned(),
-            Kind::Database | Kind::Absent(_) | Kind::Server => mask_url(&self.text),
+            Kind::Database | Kind::Absent(_) | Kind::Server | Kind::Proxy => mask_url(&self.text),
             _ => self.text.clone(),
         }
     }
@@ -198,7 +198,7 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut FileValues, refuse: &m
             _ if name == "sources" => refuse("sources stand in [[source]] tables with name and url".to_owned()),
             value => match text_of(value) {
                 Some(text) => drop(found.texts.insert(name, text)),
-                None => refuse(format!("{name}: must be a text, a number, a switch or a list of texts")),
+                None => refuse(format!("{name}: must be a text, a number, a switch or a list of texts or numbers")),
             },
         }
     }
@@ -216,7 +216,12 @@ fn text_of(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(switch) => Some(switch.to_string()),
         toml::Value::Array(items) => {
-            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            let text = |item: &toml::Value| match item {
+                toml::Value::String(text) => Some(text.clone()),
+                toml::Value::Integer(number) => Some(number.to_string()),
+                _ => None,
+            };
+            let texts: Option<Vec<String>> = items.iter().map(text).collect();
             texts.map(|texts| texts.join(","))
         }
         _ => None,

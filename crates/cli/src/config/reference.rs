@@ -84,6 +84,9 @@ fn shape(kind: Kind, unit: &str) -> String {
         Kind::Integer(min, max) => format!("{min} to {max} {unit}").trim_end().to_owned(),
         Kind::Switch => "`true` or `false`".to_owned(),
         Kind::Ranges => "address ranges, with commas between".to_owned(),
+        Kind::Ports => "port numbers, with commas between".to_owned(),
+        Kind::Proxy => "`http://host:port` or `socks5://host:port`".to_owned(),
+        Kind::Node => "letters, digits, `-`, `_` and `.`, at most 63".to_owned(),
         Kind::Sources => "`name=url`, with commas between".to_owned(),
         Kind::Absent(_) => "none".to_owned(),
     }

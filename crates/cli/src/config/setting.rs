@@ -40,6 +40,12 @@ pub(crate) enum Kind {
     Switch,
     /// Address ranges like `10.0.0.0/8`, with commas between.
     Ranges,
+    /// Numbers of ports, with commas between.
+    Ports,
+    /// A URL of a proxy: `http://` or `socks5://`.
+    Proxy,
+    /// A name of a node: letters, digits, `-`, `_` and `.`, at most 63.
+    Node,
     /// `name=url`, with commas between; in the file `[[source]]` tables.
     Sources,
     /// Known by name, not part of this version: any value is refused with this reason.
@@ -80,7 +86,7 @@ impl Setting {
 }
 
 /// The parts of a server that can be left out.
-pub(crate) const ROLES: &[&str] = &["all", "api", "pump"];
+pub(crate) const ROLES: &[&str] = &["all", "api", "pump", "router"];
 
 /// A row of the list; keeps it to a few lines each.
 macro_rules! settings {
@@ -105,17 +111,23 @@ settings! {
         Kind::Absent("NATS is not part of this version; leave it out, the log itself carries every event to every reader"), "", "",
         "Kept for a later version. Any value is refused.";
     "roles", "TIDINGS_ROLES", Some("roles"), Server, Kind::Roles, "all", "",
-        "What this process does: `api` serves HTTP, `pump` reads the outboxes of the sources. A process without `api` is not part of this version.";
+        "What this process does: `api` serves HTTP, `pump` reads the outboxes of the sources, `router` delivers to endpoints. A process without `api` is not part of this version.";
+    "node_id", "TIDINGS_NODE_ID", Some("node-id"), Server, Kind::Node, "", "",
+        "The name of this node among those of one database; no two that run may share one. A node that comes back under its old name goes on delivering at once instead of waiting for its old lease to run out. Without a value: the one in `node.id` in the data directory, made at the first start.";
     "admin_key", "TIDINGS_ADMIN_KEY", None, Server, Kind::AdminKey, "", "",
         "An admin key to accept, at least 32 characters. Without a value: the one in `admin.key` in the data directory, made at the first start.";
     "master_key", "TIDINGS_MASTER_KEY", None, Server, Kind::MasterKey, "", "",
-        "32 bytes in base64 that every cursor is sealed with. Without a value: the one in `master.key` in the data directory, made at the first start. All nodes of one database need the same.";
+        "32 bytes in base64 that every cursor is sealed with and every secret of an endpoint encrypted. Whoever loses it loses those secrets. Without a value: the one in `master.key` in the data directory, made at the first start. All nodes of one database need the same.";
     "sources", "TIDINGS_SOURCES", Some("sources"), Server, Kind::Sources, "", "",
         "Producers' databases whose outbox is read: `name=url`, with commas between; in the file one `[[source]]` table with `name` and `url` for each.";
     "allow_cidrs", "TIDINGS_ALLOW_CIDRS", Some("allow-cidrs"), Server, Kind::Ranges, "", "",
-        "Private address ranges that requests to outside (http probes of intents) may reach nevertheless, with commas between.";
+        "Private address ranges that requests to outside (webhooks, http probes of intents) may reach nevertheless, with commas between. Without a value they reach public addresses only: no loopback, no private network, no metadata service of a cloud.";
     "allow_http", "TIDINGS_ALLOW_HTTP", Some("allow-http"), Server, Kind::Switch, "false", "",
         "Whether requests to outside may use plain http.";
+    "allow_ports", "TIDINGS_ALLOW_PORTS", Some("allow-ports"), Server, Kind::Ports, "", "",
+        "The only ports that requests to outside may go to, with commas between. Without a value: all but a few that belong to other protocols (mail, databases, remote shells and the like).";
+    "egress_proxy", "TIDINGS_EGRESS_PROXY", Some("egress-proxy"), Server, Kind::Proxy, "", "",
+        "A proxy for requests to outside: `http://` (CONNECT) or `socks5://`. Names are resolved and their addresses checked here; the proxy is told the checked address. The proxy itself may have any address. Variables like HTTPS_PROXY are not read.";
     "log", "TIDINGS_LOG", Some("log"), Server, Kind::Text, "info,refinery_core=warn", "",
         "What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by target like `info,tidings_engine=debug`.";
     "log_format", "TIDINGS_LOG_FORMAT", Some("log-format"), Server, Kind::OneOf(&["auto", "human", "json"]), "auto", "",
@@ -143,6 +155,10 @@ settings! {
         "How often an outbox is read from its first row on even where nothing hints at anything new and even where such reads are slow.";
     "intents.stale_after_s", "TIDINGS_INTENTS_STALE_AFTER_S", Some("intents-stale-after-s"), Tuning, Kind::Integer(1, 604_800), "300", "seconds",
         "The age at which an intent that nobody confirmed is resolved by its probe, where it names none itself.";
+    "deliver.in_flight", "TIDINGS_DELIVER_IN_FLIGHT", Some("deliver-in-flight"), Tuning, Kind::Integer(256, 32_000), "2048", "requests",
+        "Requests to endpoints that may be under way at once in one partition. Each endpoint has its own, adaptive limit within it.";
+    "deliver.attempts_days", "TIDINGS_DELIVER_ATTEMPTS_DAYS", Some("deliver-attempts-days"), Tuning, Kind::Integer(1, 3_650), "30", "days",
+        "How long attempts (status, duration, first bytes of the answer) can be looked up. Events and dead letters are not touched.";
 
     "url", "TIDINGS_URL", Some("url"), Client, Kind::Server, "http://127.0.0.1:7411", "",
         "The server that a command speaks to.";

@@ -111,6 +111,15 @@ impl Api {
 
     /// The same with a body that is JSON text already, and goes out as it is.
     pub(crate) async fn call_text(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Error> {
+        let answer = self.call_raw(method, path, body).await?;
+        if answer.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&answer).map_err(|_| not_json())
+    }
+
+    /// The same, with the answer's text as it came; empty where nothing does.
+    pub(crate) async fn call_raw(&self, method: Method, path: &str, body: Option<String>) -> Result<String, Error> {
         let mut request = self.request(method, path).header(ACCEPT, "application/json");
         let mut bytes = Bytes::new();
         if let Some(body) = body {
@@ -118,14 +127,7 @@ impl Api {
             bytes = Bytes::from(body);
         }
         let answer = self.read_sent(request, bytes).await?;
-        if answer.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&answer).map_err(|_| Error::Foreign {
-            status: 200,
-            text: "an answer that is not JSON; is TIDINGS_URL the address of a Tidings server?".to_owned(),
-            retry_after: None,
-        })
+        String::from_utf8(answer.into()).map_err(|_| not_json())
     }
 
     /// Sends a request and reads its answer whole.
@@ -153,6 +155,11 @@ impl Api {
         let cause = format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs());
         Error::Unreachable { url: self.base(), cause }
     }
+}
+
+fn not_json() -> Error {
+    let text = "an answer that is not JSON; is TIDINGS_URL the address of a Tidings server?".to_owned();
+    Error::Foreign { status: 200, text, retry_after: None }
 }
 
 /// Seconds, as our server sends them. A date is not understood and counts as none.

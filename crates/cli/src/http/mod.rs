@@ -3,6 +3,7 @@
 mod client;
 mod error;
 pub(crate) mod feed;
+pub(crate) mod outward;
 pub(crate) mod retry;
 pub(crate) mod sse;
 

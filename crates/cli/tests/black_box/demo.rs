@@ -24,6 +24,13 @@ async fn the_feed_gives_exactly_what_the_shop_committed_also_while_the_usual_por
     for figure in ["missing", "phantoms", "gaps", "repeated", "out_of_order"] {
         assert_eq!(verdict[figure], 0, "{verdict}");
     }
+    let webhooks = &verdict["webhooks"];
+    assert_eq!(webhooks["delivered"], verdict["committed"], "{verdict}");
+    for figure in ["undelivered", "phantoms", "signatures_refused", "out_of_order", "dead_letters", "unsettled"] {
+        assert_eq!(webhooks[figure], 0, "{verdict}");
+    }
+    assert!(webhooks["down_us"].as_u64().unwrap() > 0, "{verdict}");
+    assert!(webhooks["attempts"].as_u64() >= webhooks["delivered"].as_u64(), "{verdict}");
 }
 
 #[tokio::test]
@@ -34,6 +41,7 @@ async fn it_shows_its_figures_and_leaves_nothing_behind() {
         command.env("TMPDIR", temporary.path());
         let shown = run(command, "").await.ok();
         assert!(shown.contains("✓ committed") && shown.contains("✓ out of order"), "{shown}");
+        assert!(shown.contains("✓ delivered") && shown.contains("✓ forged"), "{shown}");
         assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_none());
     }
 }

@@ -25,6 +25,9 @@ async fn a_healthy_server_passes_from_inside_and_outside() {
     assert!(found(&local, "source platform").iter().all(|check| check["status"] == "ok"), "{local:#}");
     let remote = server.run(&["doctor", "--json"]).await.json();
     assert_eq!(found(&remote, "storage")[0]["status"], "ok", "{remote:#}");
+    assert_eq!(found(&local, "master key")[0]["status"], "ok", "{local:#}");
+    assert_eq!(found(&local, "webhooks")[0]["found"], "to public addresses only, https only", "{local:#}");
+    assert!(found(&local, "router")[0]["found"].as_str().unwrap().contains("as node-"), "{local:#}");
     server.stop().await;
     let stopped = run(tidings(&["doctor", "--data-dir", &data]), "").await.ok();
     assert!(stopped.contains("none runs on this data directory"), "{stopped}");
@@ -35,6 +38,23 @@ async fn a_weaker_durability_is_a_warning() {
     let server = Server::start_with(&["--sqlite-synchronous", "normal"], &[]).await;
     let remote = server.run(&["doctor", "--json"]).await.json();
     assert_eq!(found(&remote, "durability")[0]["status"], "warning", "{remote:#}");
+}
+
+#[tokio::test]
+async fn what_opens_the_way_to_private_networks_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = tidings(&["doctor", "--json", "--data-dir", dir.path().join("data").to_str().unwrap()]);
+    command.env("TIDINGS_ALLOW_CIDRS", "10.1.0.0/16,169.254.0.0/16").env("TIDINGS_ALLOW_HTTP", "true");
+    command.env("TIDINGS_EGRESS_PROXY", "http://u:geheim@proxy:3128");
+    command.env("TIDINGS_MASTER_KEY", "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=");
+    let ran = run(command, "").await;
+    assert!(!ran.stdout.contains("geheim"), "{}", ran.stdout);
+    let report = report(&ran);
+    let webhooks: Vec<&str> = found(&report, "webhooks").iter().map(|check| check["found"].as_str().unwrap()).collect();
+    assert_eq!(webhooks.len(), 3, "{report:#}");
+    assert!(webhooks[0].contains("metadata service") && webhooks[1].contains("plain http"), "{report:#}");
+    assert!(webhooks[2].contains("10.1.0.0/16") && webhooks[2].contains("u:****@proxy"), "{report:#}");
+    assert_eq!(found(&report, "master key")[0]["status"], "warning", "{report:#}");
 }
 
 #[tokio::test]

@@ -1,18 +1,20 @@
 //! `tidings demo`: a shop in a process of its own commits orders with their events, a real server reads its outbox,
-//! and a real reader follows the feed. At the end everything is counted by ids.
+//! a real reader follows the feed, and a receiver of webhooks has a bad day. At the end everything is counted by ids.
 
 mod children;
+mod deliveries;
 mod live;
+mod receiver;
 mod shop;
 mod tally;
 mod view;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::children::{Server, Shop};
-use self::live::Live;
-use self::tally::Verdict;
+use self::live::{Live, Reckoning};
 use self::view::View;
 use crate::config::check::integer;
 use crate::context::{self, Context, interrupted};
@@ -24,15 +26,17 @@ use crate::term::{Style, Voice, note, say, say_json};
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 /// How long the shop sells when nobody says.
 const SECONDS_DEFAULT: u64 = 15;
-/// How long the feed has, after the last commit, to give everything. It needs milliseconds.
-const SETTLE: Duration = Duration::from_secs(20);
+/// How long feed and webhooks have, after the last commit, to bring everything. The feed needs milliseconds, webhooks
+/// as long as their last retries wait.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// How often the removal of the demo's files is tried.
 const REMOVALS_MAX: usize = 100;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs nothing and leaves nothing behind. With --seconds (or DEMO_SECONDS) it ends by itself, with 1 if any \
+Needs nothing and leaves nothing behind. Webhooks go to a receiver of the demo's own, which verifies their \
+signatures, answers 500 at random, goes down for a while and comes back. With --seconds (or DEMO_SECONDS) it ends by itself, with 1 if any \
 figure is off; without, it stays up so that you can look around.
 
 Examples:
@@ -68,15 +72,15 @@ pub(crate) fn run(around: &Context, args: &DemoArgs) -> Result<(), Failure> {
     context::run(async {
         let seconds = Duration::from_secs(asked.unwrap_or(SECONDS_DEFAULT));
         let shown = show(around.voice, &place, seconds, args.rate);
-        let (server, verdict) = tokio::select! {
+        let (server, reckoning) = tokio::select! {
             shown = Box::pin(shown) => shown?,
             () = interrupted() => return Err(Failure::silent(Exit::Interrupted)),
         };
-        if asked.is_none() && verdict.is_good() {
-            stay(around.voice, &place, &server).await?;
+        if asked.is_none() && reckoning.is_good() {
+            stay(around.voice, &place, &server, &reckoning).await?;
         }
         server.end().await?;
-        if verdict.is_good() { Ok(()) } else { Err(Failure::failed("a figure is off")) }
+        if reckoning.is_good() { Ok(()) } else { Err(Failure::failed("a figure is off")) }
     })
 }
 
@@ -93,37 +97,47 @@ fn seconds(args: &DemoArgs) -> Result<Option<u64>, Failure> {
 }
 
 /// Runs the shop for its time and counts. The server is left running.
-async fn show(voice: Voice, place: &Place, time: Duration, rate: u32) -> Result<(Server, Verdict), Failure> {
+async fn show(voice: Voice, place: &Place, time: Duration, rate: u32) -> Result<(Server, Reckoning), Failure> {
     let shop = format!("sqlite:{}", place.shop().display());
     let installed = tidings_store::install_outbox(&shop).await;
     installed.map_err(|error| Failure::failed(format!("the shop's outbox: {error}")))?;
     let server = Server::start(place).await?;
     let api = Api::new(&server.url, Some(server.key.clone()))?;
     let mut view = View::new(voice, time, &server.url);
-    let mut live = Live::start(&api, Shop::start(place, rate)?).await?;
+    let mut live = Live::start(&api).await?.open(Shop::start(place, rate)?);
     live.sell(time, &mut view).await?;
     live.settle(SETTLE, &mut view).await?;
-    let verdict = live.verdict(&api, &place.shop()).await?;
+    let reckoning = live.verdict(&api, &place.shop(), SETTLE).await?;
     view.end();
     if voice.json {
-        say_json(voice, &verdict.to_json())?;
+        let mut figures = reckoning.feed.to_json();
+        figures["webhooks"] = reckoning.delivered.to_json();
+        figures["ok"] = reckoning.is_good().into();
+        say_json(voice, &figures)?;
     } else {
-        say(verdict.render(voice))?;
+        let (feed, delivered) = (reckoning.feed.render(voice), reckoning.delivered.render(voice));
+        let (feed_head, webhooks_head) =
+            (voice.paint(Style::Strong, "The log"), voice.paint(Style::Strong, "Webhooks"));
+        say(format!("\n{feed_head}\n{}\n\n{webhooks_head}\n{}\n", feed.join("\n"), delivered.join("\n")))?;
     }
-    Ok((server, verdict))
+    Ok((server, reckoning))
 }
 
 /// Stays up until Ctrl-C, with the shop selling slowly, so that there is something to look at.
-async fn stay(voice: Voice, place: &Place, server: &Server) -> Result<(), Failure> {
+async fn stay(voice: Voice, place: &Place, server: &Server, reckoning: &Reckoning) -> Result<(), Failure> {
     let accent = |text: String| voice.paint(Style::Accent, text);
+    let (tenant, endpoint) = reckoning.webhooks.first();
     let key = place.data().join(crate::datadir::ADMIN_KEY);
     note(format!(
-        "\nThe server stays up at {}, and the shop sells an order now and then. In another terminal:\n\n  {}\n  {}\n  {}\n  {}\n  {}\n\nCtrl-C ends it all.",
+        "\nThe server stays up at {}, webhooks go to {}, and the shop sells an order now and then. In another terminal:\n\n  {}\n  {}\n  {}\n  {}\n  {}\n  {}\n  {}\n\nCtrl-C ends it all.",
         voice.paint(Style::Strong, &server.url),
+        reckoning.receiver.url(tenant),
         accent(format!("export TIDINGS_URL={} TIDINGS_KEY=$(cat {})", server.url, key.display())),
         accent("tidings tail acme".to_owned()),
         accent("tidings events search acme --types 'shop.order.cancelled'".to_owned()),
         accent("tidings emit --tenant acme --type crm.note.added --source service/crm --data '{\"text\":\"hello\"}'".to_owned()),
+        accent(format!("tidings endpoints attempts {tenant} {endpoint} --status failed")),
+        accent(format!("tidings endpoints test {tenant} {endpoint}")),
         accent("curl -N -H \"authorization: Bearer $TIDINGS_KEY\" -H 'accept: text/event-stream' \"$TIDINGS_URL/v1/tenants/acme/feed?from=start\"".to_owned()),
     ));
     let mut shop = Shop::start(place, 1)?;

@@ -46,6 +46,13 @@ pub(super) struct Tally {
     out_of_order: u64,
 }
 
+impl Arrival {
+    /// Which step of its order it is, as the shop counts them.
+    pub(super) fn step(&self) -> u64 {
+        self.data.step
+    }
+}
+
 impl Tally {
     /// Counts a transaction of the shop.
     pub(super) fn report(&mut self, report: &Report) {
@@ -81,6 +88,11 @@ impl Tally {
         Some(latency)
     }
 
+    /// When each event was committed, in microseconds since 1970.
+    pub(super) fn commits(&self) -> &HashMap<String, i64> {
+        &self.committed
+    }
+
     /// Events that were committed.
     pub(super) fn committed(&self) -> usize {
         self.committed.len()
@@ -98,14 +110,12 @@ impl Tally {
 
     /// The latency below which so many of a hundred events stayed, in microseconds.
     pub(super) fn percentile(&self, hundredths: usize) -> Option<i64> {
-        let mut sorted = self.latencies_us.clone();
-        sorted.sort_unstable();
-        let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
-        sorted.get(rank - 1).copied()
+        percentile(&self.latencies_us, hundredths)
     }
 
-    /// The reckoning: the shop's own books, and the log as it stands now, tenant by tenant in order.
-    pub(super) fn verdict(&self, books: &[String], log: &[(String, u64)], tenants: &[u64]) -> Verdict {
+    /// The reckoning: the shop's own books, the log as it stands now, tenant by tenant in order, each tenant's head,
+    /// and how many events of Tidings itself are among them.
+    pub(super) fn verdict(&self, books: &[String], log: &[(String, u64)], heads: &[u64], told: u64) -> Verdict {
         let books: HashSet<&str> = books.iter().map(String::as_str).collect();
         let in_log: HashSet<&str> = log.iter().map(|(id, _)| id.as_str()).collect();
         let missing = books.iter().filter(|id| !in_log.contains(**id) || !self.arrived.contains_key(**id)).count();
@@ -119,7 +129,8 @@ impl Tally {
             missing,
             phantoms,
             // Sequences are 1 to n in each tenant: what the last one says, less what is there.
-            gaps: tenants.iter().sum::<u64>().abs_diff(log.len() as u64),
+            gaps: heads.iter().sum::<u64>().abs_diff(log.len() as u64 + told),
+            told,
             repeated: self.repeated + (log.len() - in_log.len()) as u64,
             out_of_order: self.out_of_order,
             p50_us: self.percentile(50),
@@ -138,6 +149,7 @@ pub(super) struct Verdict {
     missing: usize,
     phantoms: usize,
     gaps: u64,
+    told: u64,
     repeated: u64,
     out_of_order: u64,
     p50_us: Option<i64>,
@@ -155,21 +167,17 @@ impl Verdict {
         json!({
             "committed": self.committed, "rolled_back": self.rolled_back,
             "transactions_rolled_back": self.transactions_rolled_back, "in_log": self.in_log,
-            "missing": self.missing, "phantoms": self.phantoms, "gaps": self.gaps, "repeated": self.repeated,
+            "missing": self.missing, "phantoms": self.phantoms, "gaps": self.gaps, "told_by_tidings": self.told, "repeated": self.repeated,
             "out_of_order": self.out_of_order, "latency_p50_us": self.p50_us, "latency_p99_us": self.p99_us,
             "ok": self.is_good(),
         })
     }
 
     /// One line a figure, with what it should be.
-    pub(super) fn render(&self, voice: Voice) -> String {
-        let line = |name: &str, figure: String, good: bool, remark: &str| {
-            let mark = if good { voice.paint(Style::Good, "✓") } else { voice.paint(Style::Bad, "✗") };
-            let figure = voice.paint(if good { Style::Strong } else { Style::Bad }, format!("{figure:>18}"));
-            format!("  {mark} {name:<14}{figure}  {}", voice.paint(Style::Faint, remark))
-        };
+    pub(super) fn render(&self, voice: Voice) -> Vec<String> {
+        let line = |name: &str, shown: String, good: bool, remark: &str| figure(voice, name, &shown, good, remark);
         let latency = format!("{} / {}", milliseconds(self.p50_us), milliseconds(self.p99_us));
-        let lines = [
+        vec![
             line("committed", self.committed.to_string(), self.committed > 0, "events, by the shop's own books"),
             line("rolled back", self.rolled_back.to_string(), true, "events that never happened, on purpose"),
             line(
@@ -181,6 +189,7 @@ impl Verdict {
             line("missing", self.missing.to_string(), self.missing == 0, "committed and not seen"),
             line("phantoms", self.phantoms.to_string(), self.phantoms == 0, "seen and not committed"),
             line("gaps", self.gaps.to_string(), self.gaps == 0, "in the tenants' sequences"),
+            line("told", self.told.to_string(), true, "events of Tidings itself among them, about the webhooks below"),
             line("repeated", self.repeated.to_string(), self.repeated == 0, "seen twice"),
             line(
                 "out of order",
@@ -189,9 +198,23 @@ impl Verdict {
                 "by sequence, and by order of the shop",
             ),
             line("latency", latency, true, "p50 / p99, from the commit to the reader of the live feed"),
-        ];
-        format!("\n{}\n", lines.join("\n"))
+        ]
     }
+}
+
+/// A figure on a line of its own, and whether it is as it should be.
+pub(super) fn figure(voice: Voice, name: &str, shown: &str, good: bool, remark: &str) -> String {
+    let mark = if good { voice.paint(Style::Good, "✓") } else { voice.paint(Style::Bad, "✗") };
+    let shown = voice.paint(if good { Style::Strong } else { Style::Bad }, format!("{shown:>18}"));
+    format!("  {mark} {name:<14}{shown}  {}", voice.paint(Style::Faint, remark))
+}
+
+/// The value below which so many of a hundred stay.
+pub(super) fn percentile(values: &[i64], hundredths: usize) -> Option<i64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
 }
 
 /// A latency for people.
@@ -200,7 +223,7 @@ pub(super) fn milliseconds(us: Option<i64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn report(committed: bool, id: &str) -> Report {
@@ -208,7 +231,7 @@ mod tests {
         Report { committed, at_us: 1_000, tenant: "acme".into(), order: "o".into(), events }
     }
 
-    fn arrival(id: &str, sequence: u64, step: u64) -> Arrival {
+    pub(in super::super) fn arrival(id: &str, sequence: u64, step: u64) -> Arrival {
         let json = json!({"id": id, "type": "shop.order.paid", "sequence": sequence, "tenant": "acme",
             "entity": {"type": "order", "id": "o"}, "data": {"step": step}});
         serde_json::from_value(json).unwrap()
@@ -218,7 +241,7 @@ mod tests {
         let books: Vec<String> = books.iter().map(|id| (*id).to_owned()).collect();
         let log: Vec<(String, u64)> = log.iter().map(|(id, sequence)| ((*id).to_owned(), *sequence)).collect();
         let head = log.iter().map(|(_, sequence)| *sequence).max().unwrap_or_default();
-        tally.verdict(&books, &log, &[head])
+        tally.verdict(&books, &log, &[head], 0)
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::deliveries::Deliveries;
+use super::receiver::Visit;
 use super::shop::Report;
 use super::tally::{Arrival, Tally, milliseconds};
 use crate::term::{Style, Voice, clip, note, size};
@@ -16,8 +18,10 @@ const DRAW_EVERY: Duration = Duration::from_millis(120);
 const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Rows of each column at most.
 const ROWS_MAX: usize = 12;
+/// Rows of what the receiver does.
+const VISITS_MAX: usize = 4;
 /// Rows that the rest of the view takes.
-const ROWS_AROUND: usize = 8;
+const ROWS_AROUND: usize = 10 + VISITS_MAX;
 /// Below this width the columns stand one above the other.
 const WIDE: usize = 96;
 
@@ -37,6 +41,7 @@ pub(super) struct View {
     every: Duration,
     commits: VecDeque<Row>,
     arrivals: VecDeque<Row>,
+    visits: VecDeque<Row>,
     /// Lines that stand on the terminal and are drawn over.
     drawn: usize,
 }
@@ -50,11 +55,13 @@ impl View {
             raw("\x1b[?25l");
         } else if !voice.json {
             note(format!(
-                "a shop commits orders and their events in its own database; Tidings at {url} reads its outbox"
+                "a shop commits orders and their events in its own database; Tidings at {url} reads its outbox, gives them to \
+                 live readers and delivers them to a receiver of webhooks that fails at random and goes down for a while"
             ));
         }
-        let (commits, arrivals) = (VecDeque::new(), VecDeque::new());
-        Self { voice, begun: now, time, url: url.to_owned(), next: now + every, every, commits, arrivals, drawn: 0 }
+        let (commits, arrivals, visits) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        let (url, next) = (url.to_owned(), now + every);
+        Self { voice, begun: now, time, url, next, every, commits, arrivals, visits, drawn: 0 }
     }
 
     fn is_live(voice: Voice) -> bool {
@@ -88,29 +95,61 @@ impl View {
         push(&mut self.arrivals, Row { mark: (Style::Accent, "→"), text, faint: false });
     }
 
+    pub(super) fn visit(&mut self, visit: &Visit) {
+        let status = visit.status.as_u16();
+        let mark = match status {
+            200..=299 => (Style::Good, "✓"),
+            _ => (Style::Bad, "✗"),
+        };
+        let text = match &visit.event {
+            Some(event) => {
+                let (number, id) = (format!("#{}", event.sequence), &event.entity.id);
+                let what = event.event_type.rsplit('.').next().unwrap_or_default();
+                format!("{:<8} {number:>5} {id:<11} {what:<9} {status:>9}", event.tenant)
+            }
+            None => format!("{status}"),
+        };
+        push(&mut self.visits, Row { mark, text, faint: false });
+    }
+
     /// Shows how things stand.
-    pub(super) fn draw(&mut self, tally: &Tally) {
+    pub(super) fn draw(&mut self, tally: &Tally, deliveries: &Deliveries) {
         self.next = Instant::now() + self.every;
         if Self::is_live(self.voice) {
-            self.draw_columns(tally);
+            self.draw_columns(tally, deliveries);
         } else if !self.voice.json {
-            note(self.line(tally));
+            note(self.line(tally, deliveries));
         }
     }
 
-    fn line(&self, tally: &Tally) -> String {
-        let last = self.arrivals.back().map_or("", |row| row.text.as_str());
+    fn line(&self, tally: &Tally, deliveries: &Deliveries) -> String {
         format!(
-            "{:>3} s  committed {:>5}  rolled back {:>4}  on the feed {:>5}  p50 {:>7}   {last}",
+            "{:>3} s  committed {:>5}  rolled back {:>4}  on the feed {:>5}  p50 {:>7}  delivered {:>5}  answered 500 {:>4}{}",
             self.begun.elapsed().as_secs(),
             tally.committed(),
             tally.transactions_rolled_back,
             tally.arrived(),
             milliseconds(tally.percentile(50)),
+            deliveries.taken(),
+            deliveries.failed,
+            if deliveries.is_down() { "  the receiver is down" } else { "" },
         )
     }
 
-    fn draw_columns(&mut self, tally: &Tally) {
+    /// What the receiver does: a heading and its newest visitors.
+    fn receiver(&self, deliveries: &Deliveries, rows: usize, width: usize) -> Vec<String> {
+        let head = format!("THE RECEIVER TAKES  {}   answers 500  {}", deliveries.taken(), deliveries.failed);
+        let mut lines: Vec<String> =
+            self.column(&head, &self.visits, rows, width).into_iter().map(|(line, _)| line).collect();
+        if deliveries.is_down()
+            && let Some(head) = lines.first_mut()
+        {
+            head.push_str(&self.voice.paint(Style::Bad, "   is down"));
+        }
+        lines
+    }
+
+    fn draw_columns(&mut self, tally: &Tally, deliveries: &Deliveries) {
         let (width, height) = size();
         let wide = width >= WIDE;
         let columns = if wide { 1 } else { 2 };
@@ -138,6 +177,8 @@ impl View {
         } else {
             lines.extend(left.into_iter().chain([(String::new(), 0)]).chain(right).map(|(line, _)| line));
         }
+        lines.push(String::new());
+        lines.extend(self.receiver(deliveries, VISITS_MAX.min(rows), half.saturating_sub(12)));
         let mut frame = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
         for line in &lines {
             frame.push_str(&format!("\r\x1b[2K{line}\n"));
@@ -152,7 +193,7 @@ impl View {
         let left = self.time.saturating_sub(self.begun.elapsed()).as_secs();
         let clock = if left > 0 { format!("{left} s to go") } else { "waiting for the last events".to_owned() };
         let text = clip(
-            &format!("a shop's database → its outbox → {} → three live readers · {clock}", self.url),
+            &format!("a shop's database → its outbox → {} → live readers and webhooks · {clock}", self.url),
             width.saturating_sub(16),
         );
         format!("{}  {}", self.voice.paint(Style::Strong, "Tidings demo"), self.voice.paint(Style::Faint, text))

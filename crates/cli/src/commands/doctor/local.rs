@@ -5,7 +5,7 @@ use std::path::Path;
 use tidings_event::Timestamp;
 use tidings_store::{OutboxSource, SourceError};
 
-use super::{Findings, Verdict, judge_clock};
+use super::{Findings, Verdict, judge_clock, webhooks};
 use crate::commands::serve::{database_url, store_options};
 use crate::config::data_dir;
 use crate::config::layer::Layers;
@@ -24,6 +24,7 @@ const LAG_WARN_MS: i64 = 60_000;
 pub(super) async fn check(findings: &mut Findings, layers: &Layers) -> Option<(String, Option<String>)> {
     let dir = data_dir(layers);
     let running = directory(findings, &dir);
+    webhooks::check(findings, layers, &dir);
     let url = database_url(layers, &dir);
     database(findings, layers, &url).await;
     let is_sqlite = matches!(Target::parse(&url), Target::Sqlite(_));

@@ -2,6 +2,7 @@
 
 mod local;
 mod remote;
+mod webhooks;
 
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::term::{Style, Voice, say, say_json};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Checks the configuration of this machine and all that it names: data directory, keys, database, durability, \
-disk, sources and their outboxes, clocks. With --url (or TIDINGS_URL) it asks a running server instead; where \
+disk, sources and their outboxes, clocks, and where webhooks may go. With --url (or TIDINGS_URL) it asks a running server instead; where \
 a server runs on this machine's data directory it does both. Changes nothing. Ends with 1 if a check fails.
 
 Examples:

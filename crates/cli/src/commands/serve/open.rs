@@ -8,16 +8,26 @@ use tidings_store::{Backend, Error as StoreError, StoreOptions};
 
 use super::database_url;
 use crate::commands::outbox::source_failure;
-use crate::config::check::{ranges, roles};
+use crate::config::check::{ports, proxy, ranges, roles};
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
 use crate::failure::{Exit, Failure};
 
 /// The file of Tidings' own outbox beside an SQLite log.
 const OUTBOX_FILE: &str = "outbox.db";
+const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+
+/// Who this process is among the nodes of its database.
+pub(super) struct Node {
+    /// Its name.
+    pub(super) id: String,
+    /// The key that secrets of endpoints are encrypted with.
+    pub(super) master: [u8; 32],
+}
 
 /// An engine over the configured databases, running.
-pub(super) async fn engine(layers: &Layers, data_dir: &Path) -> Result<Engine, Failure> {
+pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node) -> Result<Engine, Failure> {
+    let roles = roles(&layers.get("roles").text).map_err(Failure::usage)?;
     let url = database_url(layers, data_dir);
     let store =
         tidings_store::open_store(&url, store_options(layers)).await.map_err(|error| store_failure(&url, &error))?;
@@ -27,12 +37,16 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path) -> Result<Engine, F
     };
     tidings_store::install_outbox(&platform).await.map_err(|error| source_failure(&platform, &error))?;
     let mut sources = vec![source(PLATFORM, &platform)?];
-    if roles(&layers.get("roles").text).map_err(Failure::usage)?.pump {
+    if roles.pump {
         for setting in &layers.get("sources").sources {
             sources.push(source(&setting.name, &setting.url)?);
         }
     }
-    let started = Engine::start(store, sources, engine_options(layers)?).await;
+    let mut options = engine_options(layers)?;
+    options.deliver.node = node.id;
+    options.deliver.master = node.master;
+    options.deliver.route = roles.router;
+    let started = Engine::start(store, sources, options).await;
     started.map_err(|error| store_failure(&url, &error))
 }
 
@@ -76,5 +90,9 @@ fn engine_options(layers: &Layers) -> Result<Options, Failure> {
     options.reconcile.default_stale_s = u32::try_from(layers.number("intents.stale_after_s")).unwrap_or(u32::MAX);
     options.egress.allow_cidrs = ranges(&layers.get("allow_cidrs").text).map_err(Failure::usage)?;
     options.egress.allow_http = layers.switch("allow_http");
+    options.egress.allow_ports = ports(&layers.get("allow_ports").text).map_err(Failure::usage)?;
+    options.egress.proxy = layers.text("egress_proxy").map(proxy).transpose().map_err(Failure::usage)?;
+    options.deliver.limits.in_flight_max = size("deliver.in_flight");
+    options.deliver.attempts_kept = Duration::from_secs(layers.number("deliver.attempts_days") * SECONDS_A_DAY);
     Ok(options)
 }
