@@ -143,7 +143,7 @@ async fn measure(
 }
 
 /// Fills a server's log by batches of 1,000 over HTTP.
-async fn fill(tidings: &Server, count: usize) -> Result<()> {
+pub(crate) async fn fill(tidings: &Server, count: usize) -> Result<()> {
     let mut connection = Connection::open(tidings.address).await?;
     for batch in 0..count.div_ceil(1_000) as u64 {
         let events: Vec<String> = (0..1_000).map(|i| envelope("acme", batch * 1_000 + i)).collect();

@@ -32,7 +32,9 @@ impl Connection {
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
         self.stream.get_mut().write_all(request).await?;
         let (status, length) = self.head().await?;
-        let mut body = vec![0; length.context("an answer without content-length")?];
+        // An answer without content has no length either.
+        let length = if status == 204 { 0 } else { length.context("an answer without content-length")? };
+        let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         Ok(Answer { status, body })
     }
@@ -70,8 +72,12 @@ impl Connection {
 }
 
 pub(crate) fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
+    request("POST", path, key, body)
+}
+
+pub(crate) fn request(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )

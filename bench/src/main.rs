@@ -5,12 +5,15 @@ mod append;
 mod bare_postgres;
 mod bare_sqlite;
 mod business;
+mod deliver;
 mod events;
 mod feed;
 mod ingest;
 mod load;
+mod matching;
 mod report;
 mod server;
+mod sink;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +51,12 @@ struct Arguments {
     /// Answer every request with 201 at this address: the ceiling's own server.
     #[arg(long, hide = true)]
     bare_http: Option<SocketAddr>,
+    /// Receive webhooks at this address.
+    #[arg(long, hide = true)]
+    sink: Option<SocketAddr>,
+    /// Measure one case of matching and print what was found as JSON.
+    #[arg(long, hide = true)]
+    matching_case: Option<matching::Case>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -68,6 +77,10 @@ enum What {
     Idle,
     /// The cost of an append as the log grows.
     Growth,
+    /// Webhooks, from a producer's POST to a receiver's door.
+    Deliver,
+    /// Finding the lanes that want an event.
+    Matching,
 }
 
 /// How much work to do, as a share of the usual.
@@ -98,8 +111,14 @@ async fn measure(arguments: Arguments) -> Result<()> {
     if let Some(listen) = arguments.bare_http {
         return load::serve_bare(listen).await;
     }
-    let wanted = |what: What| arguments.what.is_empty() || arguments.what.contains(&what);
+    if let Some(listen) = arguments.sink {
+        return sink::serve(listen).await;
+    }
     let scale = Scale(arguments.scale.clamp(0.01, 10.0));
+    if let Some(case) = arguments.matching_case {
+        return matching::serve(case, scale);
+    }
+    let wanted = |what: What| arguments.what.is_empty() || arguments.what.contains(&what);
     let server = if arguments.sqlite_only { None } else { Some(Postgres::start()) };
     let server = server.as_ref();
     let mut report = Report::default();
@@ -132,6 +151,12 @@ async fn measure(arguments: Arguments) -> Result<()> {
     }
     if wanted(What::Growth) {
         append::growth(&mut report, &arguments.sizes, server).await?;
+    }
+    if wanted(What::Deliver) {
+        deliver::run(&mut report, scale, server).await?;
+    }
+    if wanted(What::Matching) {
+        matching::run(&mut report, scale)?;
     }
     println!("{}", report.table());
     report.write_json(&arguments.json)?;

@@ -32,6 +32,10 @@ pub(crate) struct Figure {
 pub(crate) enum Target {
     /// value / ceiling must reach this.
     RatioAtLeast(f64),
+    /// value / ceiling must stay below this.
+    RatioAtMost(f64),
+    /// The value must reach this.
+    AtLeast(f64),
     /// The value must stay below this.
     AtMost(f64),
 }
@@ -59,6 +63,8 @@ impl Figure {
     fn met(&self) -> Option<bool> {
         Some(match self.target? {
             Target::RatioAtLeast(least) => self.ratio()? >= least,
+            Target::RatioAtMost(most) => self.ratio()? <= most,
+            Target::AtLeast(least) => self.value >= least,
             Target::AtMost(most) => self.value <= most,
         })
     }
@@ -92,6 +98,8 @@ impl Report {
         for f in &self.figures {
             let target = match f.target {
                 Some(Target::RatioAtLeast(r)) => format!("≥ {r:.2} ×"),
+                Some(Target::RatioAtMost(r)) => format!("≤ {r:.2} ×"),
+                Some(Target::AtLeast(v)) => format!("≥ {}", number(v)),
                 Some(Target::AtMost(v)) => format!("≤ {}", number(v)),
                 None => String::new(),
             };

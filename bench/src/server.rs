@@ -42,6 +42,7 @@ impl Server {
         let mut command = Command::new(binary("tidings")?);
         command.arg("serve").arg("--data-dir").arg(data_dir).arg("--listen").arg(address.to_string());
         command.env("TIDINGS_ADMIN_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("TIDINGS_ALLOW_CIDRS", "127.0.0.0/8").env("TIDINGS_ALLOW_HTTP", "true");
         if let Some(url) = &setup.database_url {
             command.arg("--database-url").arg(url);
         }
@@ -56,6 +57,21 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--bare-http").arg(address.to_string()).stdout(Stdio::null());
         Self::start(command, address).await
+    }
+
+    /// A receiver of webhooks.
+    pub(crate) async fn sink() -> Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--sink").arg(address.to_string()).stdout(Stdio::null());
+        Self::start(command, address).await
+    }
+
+    /// Ends the process without a warning.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     async fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
@@ -82,13 +98,42 @@ impl Server {
 
     /// Processor time used so far, user and system, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit_once(')').context("no name")?.1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        // Linux counts in hundredths of a second on every platform we run on.
-        Ok(ticks / 100.0)
+        cpu_seconds(self.child.id(), false)
     }
+}
+
+/// Processor time of this process so far, in seconds.
+pub(crate) fn own_cpu_seconds() -> Result<f64> {
+    cpu_seconds(std::process::id(), false)
+}
+
+/// Processor time of a process, of its children that live and of those that it has waited for, in seconds.
+pub(crate) fn children_cpu_seconds(parent: u32) -> Result<f64> {
+    let mut sum = cpu_seconds(parent, true)?;
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // A process may end between being listed and being read; then its parent has its time.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
+        let after_name = stat.rsplit_once(')').context("no name")?.1;
+        if after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str()) {
+            sum += cpu_seconds(process, false).unwrap_or(0.0);
+        }
+    }
+    Ok(sum)
+}
+
+/// User and system time, with or without those of children that were waited for.
+fn cpu_seconds(process: u32, with_children: bool) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let after_name = stat.rsplit_once(')').context("no name")?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let counted = if with_children { 11..15 } else { 11..13 };
+    let mut ticks = 0.0;
+    for field in fields.get(counted).context("no times")? {
+        ticks += field.parse::<f64>()?;
+    }
+    // Linux counts in hundredths of a second on every platform we run on.
+    Ok(ticks / 100.0)
 }
 
 impl Drop for Server {

@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod api;
+mod books;
+mod deliveries;
 mod disk_full;
 mod kills;
 mod ledger;
 mod postgres_lost;
 mod producers;
+mod receiver;
 mod server;

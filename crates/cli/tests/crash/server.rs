@@ -48,6 +48,12 @@ impl Server {
         Self { api: Api::new(port), data_dir, port, environment, wrapper: Vec::new(), process: None }
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Has another program start the server.
     pub(crate) fn wrapped_in(mut self, wrapper: Vec<OsString>) -> Self {
         self.wrapper = wrapper;
