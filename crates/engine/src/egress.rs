@@ -19,6 +19,7 @@ mod dial;
 mod failure;
 mod pool;
 mod proxy;
+mod relay;
 mod resolve;
 mod stream;
 mod target;

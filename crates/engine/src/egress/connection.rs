@@ -1,21 +1,21 @@
 //! One HTTP/1.1 connection, driven by whoever uses it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, HeaderName, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::future::poll_fn;
 use tokio::time::Instant;
 
 use super::failure;
+use super::relay::Relay;
 use super::stream::{Heard, Stream};
 use super::{BODY_BYTES_MAX, Reply, SendError};
 
@@ -41,6 +41,9 @@ pub(super) struct Connection {
     /// Why it ended, where nobody else was told.
     ended: Option<hyper::Error>,
     heard: Heard,
+    /// What both of them are polled with.
+    relay: Arc<Relay>,
+    waker: Waker,
     opened: Instant,
     /// How long it may wait for its next request.
     patience: Duration,
@@ -74,7 +77,9 @@ impl Connection {
         let (sender, driver) =
             builder.handshake(TokioIo::new(stream)).await.map_err(|error| failure::of_exchange(&error))?;
         let driver = Some(Box::new(driver));
-        Ok(Self { sender, driver, ended: None, heard, opened: Instant::now(), patience: IDLE_MAX })
+        let relay = Arc::new(Relay::default());
+        let waker = Waker::from(Arc::clone(&relay));
+        Ok(Self { sender, driver, ended: None, heard, relay, waker, opened: Instant::now(), patience: IDLE_MAX })
     }
 
     /// Sends a request and reads its answer. The caller sees to the deadline: dropping this future and the connection
@@ -117,12 +122,15 @@ impl Connection {
 
     /// Polls a future that waits for the connection, and the connection.
     async fn drive<F: Future + Unpin>(&mut self, mut waiting: F) -> F::Output {
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = Pin::new(&mut waiting).poll(cx) {
-                return Poll::Ready(output);
-            }
-            self.turn(cx);
-            Pin::new(&mut waiting).poll(cx)
+        let (relay, waker) = (Arc::clone(&self.relay), self.waker.clone());
+        poll_fn(|task| {
+            relay.poll(&waker, task.waker(), |cx| {
+                if let Poll::Ready(output) = Pin::new(&mut waiting).poll(cx) {
+                    return Poll::Ready(output);
+                }
+                self.turn(cx);
+                Pin::new(&mut waiting).poll(cx)
+            })
         })
         .await
     }
@@ -140,7 +148,7 @@ impl Connection {
     /// Whether another request can be sent, as far as one can tell from here.
     pub(super) fn is_open(&mut self) -> bool {
         // Nobody waits for it: whatever has come is looked at, and nothing more. The next request brings its own waker.
-        self.turn(&mut Context::from_waker(noop_waker_ref()));
+        self.turn(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()
     }
 
