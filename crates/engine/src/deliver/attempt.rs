@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -71,14 +71,14 @@ impl Attempt {
         let reply = self.means.egress.post(call).await;
         let duration = clock.elapsed();
         let answer = match reply {
-            Ok(reply) => answer(reply, self.began, duration),
+            Ok(reply) => answer(&reply, self.began, duration),
             Err(SendError { failure, message }) => failed(failure, &message, self.began, duration),
         };
         Done::Sent { lane, sequence, attempt, answer }
     }
 }
 
-fn answer(reply: Reply, began: Timestamp, duration: std::time::Duration) -> Answer {
+fn answer(reply: &Reply, began: Timestamp, duration: Duration) -> Answer {
     let asked = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Answer {
         began,
@@ -90,7 +90,7 @@ fn answer(reply: Reply, began: Timestamp, duration: std::time::Duration) -> Answ
 }
 
 /// An attempt that had no whole answer; what is known of it stands in for the answer's body.
-pub(super) fn failed(failure: Failure, message: &str, began: Timestamp, duration: std::time::Duration) -> Answer {
+pub(super) fn failed(failure: Failure, message: &str, began: Timestamp, duration: Duration) -> Answer {
     let body = kept(message.as_bytes());
     Answer { began, duration, result: AttemptResult::Failed(failure), retry_after: None, body }
 }

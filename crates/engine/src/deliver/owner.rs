@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use metrics::counter;
@@ -21,6 +21,8 @@ use crate::pump::sleep_unless;
 
 /// How long attempts of a router that was thrown away are waited for before the next one begins.
 const LEFTOVERS_MAX: Duration = Duration::from_secs(5);
+/// A router that ran for so long before it failed is begun again without delay.
+const STEADY: Duration = Duration::from_secs(10);
 /// How long giving a partition back may take.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
 
@@ -45,12 +47,15 @@ pub(super) async fn own(means: Arc<Means>, partition: PartitionId, ending: Cance
             Ok(Some(claim)) => {
                 waiting = false;
                 counter!(names::ROUTER_CLAIMS).increment(1);
-                match hold(&means, partition, claim, &ending).await {
+                let began = Instant::now();
+                // A panic must not leave the partition without a router.
+                let held = AssertUnwindSafe(hold(&means, partition, claim, &ending)).catch_unwind().await;
+                match held.unwrap_or(Held::Failed) {
                     Held::InOrder => return,
                     // Whoever took it has had it for a moment only: that owner should get the chance to keep it.
                     Held::Fenced => lease,
-                    Held::Failed { routed } => {
-                        if routed {
+                    Held::Failed => {
+                        if began.elapsed() >= STEADY {
                             failures.reset();
                         }
                         failures.found(0)
@@ -76,10 +81,7 @@ pub(super) async fn own(means: Arc<Means>, partition: PartitionId, ending: Cance
 enum Held {
     InOrder,
     Fenced,
-    Failed {
-        /// Whether it routed at all.
-        routed: bool,
-    },
+    Failed,
 }
 
 /// Runs a router under a claim until it ends, however it does.
@@ -89,11 +91,10 @@ async fn hold(means: &Arc<Means>, partition: PartitionId, claim: Claim, ending: 
         Ok(run) => run,
         Err(error) => {
             tracing::warn!(%partition, %error, "the router cannot begin");
-            return Held::Failed { routed: false };
+            return Held::Failed;
         }
     };
     tracing::debug!(%partition, epoch = claim.epoch.get(), checkpoint = claim.checkpoint.get(), "routing");
-    // A panic must not leave the partition without a router.
     let ended = AssertUnwindSafe(Box::pin(began.run(&mut results, ending)))
         .catch_unwind()
         .await
@@ -116,7 +117,7 @@ async fn hold(means: &Arc<Means>, partition: PartitionId, claim: Claim, ending: 
             counter!(names::ROUTER_RESTARTS).increment(1);
             tracing::warn!(%partition, reason, "the router begins again from what the store holds");
             leftovers(results).await;
-            Held::Failed { routed: true }
+            Held::Failed
         }
     }
 }

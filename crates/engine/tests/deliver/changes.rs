@@ -139,10 +139,10 @@ on_both! {
         router.engine.shutdown().await;
     }
 
-    async fn a_new_url_and_a_pause_hold_for_what_is_sent_from_then_on(log: Log) {
+    async fn a_new_url_holds_for_what_is_sent_from_then_on(log: Log) {
         let bench = Bench::start(&log).await;
         let (old, new) = (Receiver::start(|_| React::Answer(500)).await, Receiver::healthy().await);
-        let settings = EndpointSettings { retry_schedule_s: vec![0, 0, 0, 0, 0, 0, 0, 0], ..EndpointSettings::default() };
+        let settings = EndpointSettings { retry_schedule_s: vec![0, 1, 1, 600], ..EndpointSettings::default() };
         let (created, _) = bench.create(NewEndpoint { settings, ..endpoint(&old.url) }).await;
         bench.append(numbered(ACME, 10)).await;
         old.count(5).await;

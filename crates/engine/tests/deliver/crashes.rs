@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_engine::endpoints::{EndpointSettings, NewEndpoint, Ordering};
-use tidings_store::Store;
 use tokio::runtime::Runtime;
 
 use crate::bench::{ACME, Bench, endpoint, options};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 use tidings_engine::endpoints::{CircuitState, EndpointSettings, NewEndpoint, Ordering};
 use tidings_event::delivery::Failure;
+use tidings_event::{Entity, Event, Text};
 
 use crate::bench::{ACME, Bench, endpoint, impatient, options};
 use crate::on_both;
@@ -15,13 +16,14 @@ on_both! {
     async fn a_dead_endpoint_stands_still_and_catches_up_in_order(log: Log) {
         let bench = Bench::start(&log).await;
         let mut receiver = Receiver::healthy().await;
-        let (created, _) = bench.create(endpoint(&receiver.url)).await;
-        bench.append(numbered(ACME, 5)).await;
-        receiver.count(5).await;
+        let settings = EndpointSettings { ordering: Ordering::Entity, ..EndpointSettings::default() };
+        let (created, _) = bench.create(NewEndpoint { settings, ..endpoint(&receiver.url) }).await;
+        bench.append(of_entities(20)).await;
+        receiver.count(20).await;
         receiver.go_down().await;
-        bench.append(numbered(ACME, 2_000)).await;
+        bench.append(of_entities(2_000)).await;
         bench.told(ACME, "tidings.endpoint.circuit_opened", 1).await;
-        bench.append(numbered(ACME, 20)).await;
+        bench.append(of_entities(20)).await;
         let stats = || async { bench.endpoints.stats(&tenant(ACME), &created.id).await.unwrap() };
         let open = bench.until("the circuit", stats, |stats| stats.circuit == CircuitState::Open).await;
         assert!(open.lag_events > 1_000, "{}", open.lag_events);
@@ -29,14 +31,14 @@ on_both! {
         receiver.come_back().await;
         bench.told(ACME, "tidings.endpoint.circuit_closed", 1).await;
         // Between the two lies the event that tells of the circuit, which the endpoint did not ask for.
-        let wanted: Vec<u64> = (1..=2_005).chain(2_007..=2_026).collect();
-        let got = receiver.all(wanted.clone()).await;
-        let mut caught_up = order(&got[5..]);
-        caught_up.dedup();
-        let beyond = |sequence: &u64| *sequence > 200;
-        let late: Vec<u64> = caught_up.into_iter().filter(beyond).collect();
-        // Several are under way at once and may overtake one another, but never by more than are under way.
-        assert!(late.windows(2).all(|pair| pair[1] + 64 > pair[0]), "{late:?}");
+        let got = receiver.all((1..=2_020).chain(2_022..=2_041)).await;
+        for entity in 0..20 {
+            let id = format!(r#""id":"lead_{entity}""#);
+            let of_entity = got.iter().filter(|one| String::from_utf8_lossy(&one.body).contains(&id));
+            let sequences: Vec<u64> = of_entity.map(|one| one.sequence).collect();
+            assert_eq!(sequences.len(), 102, "each once");
+            assert!(sequences.is_sorted(), "{sequences:?}");
+        }
         bench.settled(&created.id).await;
         assert!(bench.dead().await.is_empty());
         bench.engine.shutdown().await;
@@ -47,7 +49,8 @@ on_both! {
         let mut receiver = Receiver::healthy().await;
         let settings = EndpointSettings {
             ordering: Ordering::Strict,
-            retry_schedule_s: vec![0; 10],
+            // Enough attempts without a pause to open the circuit, and a span in which nothing is given up.
+            retry_schedule_s: vec![0, 0, 0, 0, 0, 0, 600],
             ..EndpointSettings::default()
         };
         bench.create(NewEndpoint { settings, types: vec!["sales.*".to_owned()], ..endpoint(&receiver.url) }).await;
@@ -142,4 +145,13 @@ on_both! {
         assert!(receiver.got().is_empty());
         bench.engine.shutdown().await;
     }
+}
+
+/// Events of twenty entities in turn.
+fn of_entities(count: usize) -> Vec<Event> {
+    let of = |number: usize| {
+        let id = Text::parse(format!("lead_{}", number % 20)).unwrap();
+        Event { entity: Some(Entity { kind: Text::parse("lead").unwrap(), id }), ..event(ACME, "{}") }
+    };
+    (0..count).map(of).collect()
 }

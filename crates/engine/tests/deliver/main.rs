@@ -10,6 +10,7 @@ mod bench;
 mod changes;
 mod crashes;
 mod failures;
+mod memory;
 mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
