@@ -8,7 +8,7 @@ use tidings_event::{ErrorCode, TenantId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
-use crate::limits::{BODIES_BYTES_MAX, REQUESTS_MAX, STREAMS_MAX, TENANT_STREAMS_MAX};
+use crate::limits::{BODIES_BYTES_MAX, REQUESTS_MAX, SCANS_MAX, STREAMS_MAX, TENANT_SCANS_MAX, TENANT_STREAMS_MAX};
 
 /// How many may be in at once.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub(crate) struct Bounds {
     pub(crate) requests: usize,
     pub(crate) streams: usize,
     pub(crate) tenant_streams: usize,
+    pub(crate) scans: usize,
+    pub(crate) tenant_scans: usize,
     pub(crate) bodies_bytes: usize,
 }
 
@@ -25,6 +27,8 @@ impl Default for Bounds {
             requests: REQUESTS_MAX,
             streams: STREAMS_MAX,
             tenant_streams: TENANT_STREAMS_MAX,
+            scans: SCANS_MAX,
+            tenant_scans: TENANT_SCANS_MAX,
             bodies_bytes: BODIES_BYTES_MAX,
         }
     }
@@ -33,20 +37,18 @@ impl Default for Bounds {
 /// The places that are left.
 pub(crate) struct Admission {
     requests: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
-    tenant_streams_max: usize,
-    tenant_streams: Arc<Mutex<HashMap<TenantId, usize>>>,
+    streams: Places,
+    scans: Places,
 }
 
 impl Admission {
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(bounds.requests)),
-            streams: Arc::new(Semaphore::new(bounds.streams)),
             bodies: Arc::new(Semaphore::new(bounds.bodies_bytes)),
-            tenant_streams_max: bounds.tenant_streams,
-            tenant_streams: Arc::default(),
+            streams: Places::new("feed readers that wait or stream", bounds.streams, bounds.tenant_streams),
+            scans: Places::new("counts and back-tests under way", bounds.scans, bounds.tenant_scans),
         }
     }
 
@@ -63,39 +65,70 @@ impl Admission {
 
     /// A place for a feed reader that waits or streams. One tenant's readers cannot take all of them.
     pub(crate) fn stream(&self, tenant: &TenantId) -> Result<StreamPlace, Failure> {
-        let permit =
-            Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Failure::overloaded("waiting feed readers"))?;
-        let mut counts = self.tenant_streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(tenant.clone()).or_insert(0);
-        if *count >= self.tenant_streams_max {
-            return Err(Failure::new(
-                ErrorCode::RateLimited,
-                format!("This tenant has {} feed readers that wait or stream, the most it may have.", *count),
-            ));
-        }
-        *count += 1;
+        let place = self.streams.take(tenant)?;
         metrics::gauge!("tidings_http_streams").increment(1.0);
-        Ok(StreamPlace { tenant: tenant.clone(), counts: Arc::clone(&self.tenant_streams), _permit: permit })
+        Ok(StreamPlace { _place: place })
+    }
+
+    /// A place for a look through a tenant's past events.
+    pub(crate) fn scan(&self, tenant: &TenantId) -> Result<Place, Failure> {
+        self.scans.take(tenant)
+    }
+}
+
+/// Places of one kind, of which one tenant cannot take all.
+struct Places {
+    what: &'static str,
+    all: Arc<Semaphore>,
+    tenant_max: usize,
+    taken: Arc<Mutex<HashMap<TenantId, usize>>>,
+}
+
+impl Places {
+    fn new(what: &'static str, max: usize, tenant_max: usize) -> Self {
+        Self { what, all: Arc::new(Semaphore::new(max)), tenant_max, taken: Arc::default() }
+    }
+
+    fn take(&self, tenant: &TenantId) -> Result<Place, Failure> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Failure::overloaded(self.what))?;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(tenant).copied().unwrap_or_default();
+        if own >= self.tenant_max {
+            let detail = format!("This tenant has {own} {}, the most it may have.", self.what);
+            return Err(Failure::new(ErrorCode::RateLimited, detail));
+        }
+        taken.insert(tenant.clone(), own + 1);
+        Ok(Place { tenant: tenant.clone(), taken: Arc::clone(&self.taken), _permit: permit })
+    }
+}
+
+/// A place that one tenant has, given back when it is dropped.
+pub(crate) struct Place {
+    tenant: TenantId,
+    taken: Arc<Mutex<HashMap<TenantId, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.tenant) {
+            *own -= 1;
+            if *own == 0 {
+                taken.remove(&self.tenant);
+            }
+        }
     }
 }
 
 /// A feed reader's place, given back when it is dropped.
 pub(crate) struct StreamPlace {
-    tenant: TenantId,
-    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
         metrics::gauge!("tidings_http_streams").decrement(1.0);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.tenant) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.tenant);
-            }
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::auth::Denied;
 use crate::failure::{Cause, Failure};
-use crate::limits::{OPERATION_TIMEOUT, REQUEST_ID_CHARS_MAX, WAIT_SECONDS_MAX};
+use crate::limits::{EXCHANGE_TIMEOUT, OPERATION_TIMEOUT, REQUEST_ID_CHARS_MAX, WAIT_SECONDS_MAX};
 use crate::operations;
 
 /// Names a request in the log and in its answer.
@@ -62,7 +62,11 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
 
 /// Runs an operation within its time, and answers for it when it panics.
 async fn run(route: &str, operation: impl Future<Output = Response>) -> Response {
-    let wait = if route == operations::FEED_PATH { Duration::from_secs(WAIT_SECONDS_MAX) } else { Duration::ZERO };
+    let wait = match route {
+        operations::FEED_PATH => Duration::from_secs(WAIT_SECONDS_MAX),
+        operations::TEST_PATH | operations::VERIFY_PATH => EXCHANGE_TIMEOUT,
+        _ => Duration::ZERO,
+    };
     let guarded = AssertUnwindSafe(operation).catch_unwind();
     match tokio::time::timeout(OPERATION_TIMEOUT + wait, guarded).await {
         Ok(Ok(response)) => response,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidings_engine::endpoints::TIMEOUT_MS_MAX;
 use tidings_event::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX, ENVELOPE_BYTES_MAX};
 
 /// Bytes of a request body that carries events.
@@ -24,6 +25,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an operation may work on a request, the arrival of its body included. A feed reader's `wait` comes on top.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long a request to an endpoint that a caller waits for (a test, a challenge) may take on top of that.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MS_MAX as u64);
 /// How long a peer may leave what it is sent unread before its connection is closed.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests under way may take after the shutdown began.
@@ -50,6 +53,10 @@ pub const REQUESTS_MAX: usize = 2_048;
 pub const STREAMS_MAX: usize = 16_384;
 /// Feed readers of one tenant that wait or stream at once.
 pub const TENANT_STREAMS_MAX: usize = 4_096;
+/// Looks through past events (counts of replays, back-tests) that are under way at once.
+pub const SCANS_MAX: usize = 16;
+/// Looks through past events of one tenant that are under way at once.
+pub const TENANT_SCANS_MAX: usize = 2;
 
 /// Entries of a list or page when the caller names no limit.
 pub const PAGE_LIMIT_DEFAULT: usize = 100;
@@ -86,6 +93,7 @@ const _: () = assert!(DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= SMALL_BODY_BYTES_MA
 const _: () = assert!(DATA_BYTES_MAX <= STREAM_BATCH_BYTES_MAX && STREAM_BATCH_BYTES_MAX <= PAGE_BYTES_MAX);
 const _: () = assert!(SELECTION_BYTES_MAX < SETTINGS_BODY_BYTES_MAX && SETTINGS_BODY_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(PAGE_LIMIT_DEFAULT <= PAGE_LIMIT_MAX);
+const _: () = assert!(TENANT_SCANS_MAX <= SCANS_MAX && SCANS_MAX <= REQUESTS_MAX);
 const _: () = assert!(TENANT_STREAMS_MAX <= STREAMS_MAX && STREAMS_MAX + REQUESTS_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(BODY_TIMEOUT.as_secs() + DRAIN_TIMEOUT.as_secs() < OPERATION_TIMEOUT.as_secs());
 const _: () = assert!(SELECTION_BYTES_MAX * 3 < HEAD_BYTES_MAX);

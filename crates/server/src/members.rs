@@ -339,7 +339,9 @@ impl Readable for RawObject {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<(Given<String>, Given<Vec<u32>>), Vec<(String, &'static str)>> {
+    type Wrong = Vec<(String, &'static str)>;
+
+    fn read(body: &str) -> Result<(Given<String>, Given<Vec<u32>>), Wrong> {
         let mut report = Report::new(ErrorCode::EndpointInvalid);
         let Ok(mut members) = Members::of_body(body.as_bytes(), true, &mut report) else {
             return Err(vec![(String::new(), "unreadable")]);

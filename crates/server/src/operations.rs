@@ -58,6 +58,10 @@ use crate::failure::Failure;
 
 /// Where a tenant's feed is.
 pub(crate) const FEED_PATH: &str = "/v1/tenants/{tenant}/feed";
+/// Where an endpoint is sent a sample.
+pub(crate) const TEST_PATH: &str = "/v1/tenants/{tenant}/endpoints/{id}/test";
+/// Where an endpoint is challenged.
+pub(crate) const VERIFY_PATH: &str = "/v1/tenants/{tenant}/endpoints/{id}/verify";
 /// Where the process says that it runs.
 pub(crate) const HEALTHZ_PATH: &str = "/healthz";
 /// Where the server says whether it takes requests.

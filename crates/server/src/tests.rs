@@ -87,3 +87,14 @@ async fn bodies_beyond_the_memory_for_them_are_overload_and_nothing_is_written()
     limited.check("POST", "/v1/events", EVENT, 503, "overloaded").await;
     limited.check("GET", "/v1/tenants/acme", "", 404, "tenant_not_found").await;
 }
+
+#[tokio::test]
+async fn looks_through_past_events_are_bounded_for_all_and_for_each_tenant() {
+    let path = "/v1/tenants/acme/endpoints/backtest";
+    let limited = Limited::new(Bounds { scans: 0, ..Bounds::default() }).await;
+    limited.check("POST", path, "{}", 503, "overloaded").await;
+    let limited = Limited::new(Bounds { tenant_scans: 0, ..Bounds::default() }).await;
+    limited.check("POST", path, "{}", 429, "rate_limited").await;
+    let limited = Limited::new(Bounds::default()).await;
+    limited.check("POST", path, "{}", 200, "matched").await;
+}

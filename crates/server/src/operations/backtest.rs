@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::{json, render, wire};
 
 crate::problems!(Problems: BodyMalformed, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, EndpointInvalid,
-    StorageUnavailable);
+    RateLimited, StorageUnavailable);
 
 /// Back-test a selection
 ///
@@ -33,6 +33,7 @@ pub(crate) async fn backtest(
 ) -> Result<Response, Failure> {
     let content = body(&app, &headers, content, false).await?;
     let query = parse::backtest(&content.bytes)?;
+    let _place = app.admission.scan(&reader.tenant)?;
     let found = app.engine.endpoints().backtest(&reader.tenant, query).await?;
     let mut out = b"{\"scanned\":".to_vec();
     json::write_number(found.scanned, &mut out);

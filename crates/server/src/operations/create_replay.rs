@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, EndpointNotFound, RequestTimeout, EndpointBusy, RangeExpired, BodyTooLarge,
-    ContentTypeUnsupported, EndpointInvalid, StorageUnavailable);
+    ContentTypeUnsupported, EndpointInvalid, RateLimited, StorageUnavailable);
 
 /// Start a replay
 ///
@@ -43,6 +43,7 @@ pub(crate) async fn create_replay(
     let id = endpoint_id(&manager)?;
     let content = body(&app, &headers, content, false).await?;
     let new = parse::new_replay(&content.bytes)?;
+    let _place = new.dry_run.then(|| app.admission.scan(&manager.tenant)).transpose()?;
     let started = app.engine.endpoints().replay(&manager.who(), &manager.tenant, &id, new).await.map_err(refused)?;
     let status = if started.replay.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let answer = wire::ReplayStarted {

@@ -16,7 +16,8 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, EndpointNotFound, Requ
 
 /// Discard dead letters
 ///
-/// The events stay in the log, but are not delivered. Repeating the request is safe.
+/// The events stay in the log, but are not delivered. At most 100,000 at once, oldest first: where that many
+/// were done, ask again. Repeating the request is safe.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/dead-letters/discard", tag = "dead letters", operation_id = "discard_dead_letters",
     params(("tenant" = String, Path, description = "The tenant's name.")),

@@ -16,8 +16,8 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, EndpointNotFound, Requ
 
 /// Redrive dead letters
 ///
-/// Each event is due at once and has its endpoint's whole schedule again. Repeating the request is safe: what was redriven
-/// is no dead letter any more.
+/// Each event is due at once and has its endpoint's whole schedule again. At most 100,000 at once, oldest first: where
+/// that many were done, ask again. Repeating the request is safe.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/dead-letters/redrive", tag = "dead letters", operation_id = "redrive_dead_letters",
     params(("tenant" = String, Path, description = "The tenant's name.")),

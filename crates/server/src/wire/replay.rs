@@ -97,7 +97,7 @@ pub struct ReplayStarted {
     pub count: Option<u64>,
     /// How many events were looked at for it.
     pub scanned: u64,
-    /// Whether all events of the range were looked at. A count looks at 1,000,000 at most.
+    /// Whether all events of the range were looked at. A count looks at 1,000,000 at most, and for 10 seconds.
     pub complete: bool,
     /// The replay; `null` where the events were only counted.
     #[schema(required)]
@@ -134,7 +134,7 @@ pub struct Backtest {
     pub scanned: u64,
     /// Events of them that match.
     pub matched: u64,
-    /// Whether all events of the range were looked at; 1,000,000 are at most.
+    /// Whether all events of the range were looked at; at most 1,000,000 are, and for 10 seconds.
     pub complete: bool,
     /// The newest events that match.
     pub sample: Vec<RecordedEvent>,

@@ -215,3 +215,16 @@ async fn a_paused_endpoint_gets_nothing_and_then_all_that_it_missed() {
         assert_eq!(receiver.next().await.header("webhook-id"), id);
     }
 }
+
+#[tokio::test]
+async fn what_tidings_tells_of_itself_can_be_subscribed_to() {
+    let (server, receiver) = (Server::start().await, Receiver::start().await);
+    let body = json!({"url": receiver.url(), "types": ["tidings.endpoint.created"], "ordering": "strict"});
+    let own = server.endpoint("$system", &body).await;
+    let other = server.endpoint("acme", &json!({"url": nobody()})).await;
+    for made in [own, other] {
+        let told = receiver.next().await.json();
+        assert_eq!((&told["type"], &told["data"]["endpoint"]), (&json!("tidings.endpoint.created"), &made["id"]));
+        assert_eq!(told["data"]["by"], json!({"key": "admin", "role": "admin"}));
+    }
+}
