@@ -12,6 +12,8 @@ mod endpoints;
 mod failure;
 mod flight;
 mod keys;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod read;
 mod replays;

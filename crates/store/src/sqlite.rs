@@ -11,6 +11,8 @@ mod dead;
 mod delivery;
 mod endpoints;
 mod keys;
+#[cfg(test)]
+mod plans;
 mod read;
 mod readers;
 mod replays;

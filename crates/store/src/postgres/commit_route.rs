@@ -86,7 +86,7 @@ pub(super) const COUNT_REPLAYS: &str = "\
 pub(super) const END_REPLAYS: &str = concat!(
     "UPDATE tidings.replays SET state = 'done', ended_at = ",
     now!(),
-    " WHERE no = ANY ($2) AND partition + 0 = $1 AND state = 'running'"
+    " WHERE no = ANY ($2) AND partition + 0 = $1 AND ended_at IS NULL"
 );
 pub(super) const DISABLE: &str = concat!(
     "WITH disabled AS (UPDATE tidings.endpoints SET status = 'disabled', \
@@ -99,8 +99,10 @@ pub(super) const DISABLE: &str = concat!(
 );
 pub(super) const FORGET_RETRIES: &str = "DELETE FROM tidings.retries WHERE partition = $1 AND lane = ANY ($2)";
 pub(super) const FORGET_REDRIVES: &str = "DELETE FROM tidings.redrives WHERE partition = $1 AND endpoint = ANY ($2)";
+/// The status stands between bounds so that the index of all that were deleted does not serve.
 pub(super) const FORGET_ENDPOINTS: &str = "\
-    UPDATE tidings.endpoints SET forgotten = true WHERE no = ANY ($2) AND partition + 0 = $1 AND status = 'deleted'";
+    UPDATE tidings.endpoints SET forgotten = true \
+    WHERE no = ANY ($2) AND partition + 0 = $1 AND status >= 'deleted' AND status <= 'deleted'";
 
 /// One commit, in a task of its own: a caller that goes away does not leave the heads locked.
 pub(super) async fn commit_route(

@@ -1,6 +1,6 @@
 //! Replays of past events to one endpoint. Each change is one flight, behind the lock on the partition's head.
 
-use tidings_event::{EndpointNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp};
+use tidings_event::{EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp};
 use tokio_postgres::Row;
 
 use super::append::LOCK;
@@ -43,7 +43,7 @@ pub(super) const CANCEL: &str = "\
     WITH ended AS ( \
         UPDATE tidings.replays SET state = 'cancelled', ended_at = $3, \
         revision = (SELECT revision + 1 FROM tidings.partitions WHERE id = $2) \
-        WHERE no = $1 AND partition + 0 = $2 AND state = 'running' RETURNING no) \
+        WHERE no = $1 AND partition + 0 = $2 AND ended_at IS NULL RETURNING no) \
     UPDATE tidings.partitions SET revision = revision + 1 WHERE id = $2 AND EXISTS (SELECT 1 FROM ended)";
 pub(super) const BY_NO: &str =
     concat!("SELECT ", columns!(), " FROM tidings.replays r WHERE r.no = $1 AND r.partition + 0 = $2");
@@ -56,7 +56,7 @@ pub(super) const BY_ID: &str = concat!(
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM tidings.replays r WHERE r.endpoint = $1 AND r.no < $2 ORDER BY r.endpoint DESC, r.no DESC LIMIT $3"
+    " FROM tidings.replays r WHERE r.endpoint = $1 AND -r.no > $2 ORDER BY -r.no LIMIT $3"
 );
 
 pub(super) fn row(row: &Row) -> Result<ReplayRow> {
@@ -144,6 +144,7 @@ pub(super) async fn list(
     before: Option<ReplayNo>,
     limit: usize,
 ) -> Result<Vec<ReplayRow>> {
-    let (before, limit) = (before.map_or(i64::MAX, ReplayNo::get), i64::try_from(limit).unwrap_or(i64::MAX));
+    let before = before.map_or(i64::MIN, |replay| LaneNo::from(replay).0);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     lease.query(LIST, &[&endpoint.get(), &before, &limit]).await?.iter().map(row).collect()
 }

@@ -42,8 +42,8 @@ pub(super) const RELEASE: &str = "UPDATE tidings.routers SET node = NULL WHERE p
 /// Lanes whose endpoint is deleted or whose replay has ended: a new router does not hear of them any more.
 pub(super) const GONE: &str = "\
     SELECT lane FROM ( \
-        (SELECT no AS lane FROM tidings.endpoints WHERE partition = $1 AND status = 'deleted' AND NOT forgotten \
-         ORDER BY no) \
+        (SELECT no AS lane FROM tidings.endpoints WHERE partition >= $1 AND partition <= $1 AND status = 'deleted' \
+         AND NOT forgotten ORDER BY partition, no) \
         UNION ALL (SELECT lane FROM tidings.lanes WHERE partition = $1 AND lane < 0 ORDER BY lane) \
         UNION ALL (SELECT lane FROM tidings.retries WHERE partition = $1 AND lane < 0 ORDER BY lane) \
         UNION ALL (SELECT lane FROM tidings.circuits WHERE partition = $1 AND lane < 0 ORDER BY lane)) gone \

@@ -19,13 +19,15 @@ macro_rules! columns {
     };
 }
 
-/// One day's attempts, newest first; `$which` narrows to an index.
+/// One day's attempts, newest first; `$by` and `$which` narrow to an index.
 macro_rules! of_day {
-    ($which:literal) => {
+    ($by:literal, $which:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM attempts a WHERE a.day = ?1 AND a.endpoint = ?2 AND a.at >= ?3 AND a.at < ?4 \
+            " FROM attempts a ",
+            $by,
+            " WHERE a.day = ?1 AND a.endpoint = ?2 AND a.at >= ?3 AND a.at < ?4 \
               AND (a.at, a.lane, a.sequence, a.attempt) < (?5, ?6, ?7, ?8) AND a.result BETWEEN ?9 AND ?10 ",
             $which,
             " ORDER BY a.at DESC, a.lane DESC, a.sequence DESC, a.attempt DESC LIMIT ?11"
@@ -33,8 +35,8 @@ macro_rules! of_day {
     };
 }
 
-pub(super) const OF_DAY: &str = of_day!("");
-pub(super) const FAILED_OF_DAY: &str = of_day!("AND a.result NOT BETWEEN 200 AND 299");
+pub(super) const OF_DAY: &str = of_day!("", "");
+pub(super) const FAILED_OF_DAY: &str = of_day!("INDEXED BY attempts_failed", "AND a.result NOT BETWEEN 200 AND 299");
 /// An event has few attempts; what else is asked of them is asked afterwards.
 pub(super) const OF_EVENT: &str = concat!(
     "SELECT ",

@@ -59,7 +59,7 @@ async fn every_statement_is_one_that_sqlite_understands() {
 }
 
 /// The steps of a statement's plan, as SQLite describes them.
-fn plan(connection: &Connection, sql: &str) -> String {
+pub(super) fn plan(connection: &Connection, sql: &str) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
     for parameter in 1..=statement.parameter_count() {
         statement.raw_bind_parameter(parameter, 1).expect("a parameter");

@@ -117,7 +117,8 @@ CREATE TABLE tidings.replays (
 );
 
 CREATE UNIQUE INDEX replays_by_id ON tidings.replays (endpoint, id);
-CREATE INDEX replays_by_endpoint ON tidings.replays (endpoint, no);
+-- By the number of the lane, which makes it useless to those who look for the replay's own.
+CREATE INDEX replays_by_endpoint ON tidings.replays (endpoint, (-no));
 CREATE INDEX replays_by_revision ON tidings.replays (partition, revision);
 CREATE INDEX replays_running ON tidings.replays (endpoint) WHERE state = 'running';
 
