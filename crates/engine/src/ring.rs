@@ -1,6 +1,7 @@
 //! The newest events of a partition, in bounded memory.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -32,6 +33,29 @@ impl FeedEvent {
     }
 }
 
+/// Bytes that rings borrow and give back at once.
+const LOAN: usize = 256 * 1024;
+
+/// Memory that rings of busy partitions borrow beyond their own.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    free: AtomicUsize,
+}
+
+impl Pool {
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { free: AtomicUsize::new(bytes) })
+    }
+
+    fn borrow(&self) -> bool {
+        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(LOAN)).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.free.fetch_add(bytes, Ordering::AcqRel);
+    }
+}
+
 /// A contiguous piece of a partition that ends at its newest known position, in order of position and by tenant: since
 /// neither positions nor sequences have gaps, a reader's place is found by subtraction.
 pub(crate) struct Ring {
@@ -41,17 +65,39 @@ pub(crate) struct Ring {
     tenants: HashMap<TenantNo, VecDeque<Arc<FeedEvent>>>,
     bytes: usize,
     bytes_max: usize,
+    /// What it has borrowed beyond that.
+    lent: usize,
+    pool: Arc<Pool>,
 }
 
 impl Ring {
-    /// An empty ring of a partition whose last known position is `end`.
-    pub(crate) fn new(end: Position, bytes_max: usize) -> Self {
-        Self { end, order: VecDeque::new(), tenants: HashMap::new(), bytes: 0, bytes_max }
+    /// An empty ring of a partition whose last known position is `end`. It has room for `bytes_max` and for what it can
+    /// borrow from the pool.
+    pub(crate) fn new(end: Position, bytes_max: usize, pool: Arc<Pool>) -> Self {
+        Self { end, order: VecDeque::new(), tenants: HashMap::new(), bytes: 0, bytes_max, lent: 0, pool }
     }
 
     /// Forgets everything and goes on after `end`.
     pub(crate) fn clear(&mut self, end: Position) {
-        *self = Self::new(end, self.bytes_max);
+        *self = Self::new(end, self.bytes_max, self.pool.clone());
+    }
+
+    /// Gives back what it has borrowed, and forgets what has no room without that.
+    pub(crate) fn give_back(&mut self) {
+        while self.bytes > self.bytes_max {
+            self.evict();
+        }
+        self.pool.give_back(std::mem::take(&mut self.lent));
+    }
+
+    /// Whether it holds anything at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Whether it has borrowed anything.
+    pub(crate) fn has_borrowed(&self) -> bool {
+        self.lent > 0
     }
 
     /// The newest known position.
@@ -70,8 +116,12 @@ impl Ring {
         self.bytes += weight;
         self.order.push_back(event.clone());
         self.tenants.entry(tenant).or_default().push_back(event);
-        while self.bytes > self.bytes_max {
-            self.evict();
+        while self.bytes > self.bytes_max + self.lent {
+            if self.pool.borrow() {
+                self.lent += LOAN;
+            } else {
+                self.evict();
+            }
         }
     }
 
@@ -120,6 +170,12 @@ impl Ring {
     }
 }
 
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.pool.give_back(self.lent);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,7 +221,7 @@ mod tests {
             bytes_max in 0..60_000_usize,
             limit in 1..10_usize,
         ) {
-            let mut ring = Ring::new(Position(0), bytes_max);
+            let mut ring = Ring::new(Position(0), bytes_max, Pool::new(0));
             let mut heads = [0_u64; 3];
             for (position, (tenant, bytes)) in (1..).zip(&tenants) {
                 heads[*tenant as usize] += 1;
@@ -204,12 +260,37 @@ mod tests {
 
     #[test]
     fn only_the_very_next_position_is_taken() {
-        let mut ring = Ring::new(Position(4), 1 << 20);
+        let mut ring = Ring::new(Position(4), 1 << 20, Pool::new(0));
         ring.push(event(4, 0, 1, 0));
         ring.push(event(6, 0, 3, 0));
         assert_eq!((ring.end(), ring.last(TenantNo(0))), (Position(4), None));
         ring.push(event(5, 0, 2, 0));
         ring.push(event(6, 0, 3, 0));
         assert_eq!((ring.end(), ring.last(TenantNo(0))), (Position(6), Some(Sequence(3))));
+    }
+
+    #[test]
+    fn a_busy_ring_borrows_what_others_do_not_use_and_gives_it_back() {
+        let pool = Pool::new(LOAN + LOAN / 2);
+        let mut busy = Ring::new(Position(0), LOAN, pool.clone());
+        for position in 1..=1_000 {
+            busy.push(event(position, 0, position, 1_000));
+            assert!(busy.bytes <= 2 * LOAN, "its own and one loan");
+        }
+        assert!(busy.bytes > LOAN && busy.has_borrowed());
+        let mut other = Ring::new(Position(0), LOAN, pool.clone());
+        for position in 1..=1_000 {
+            other.push(event(position, 0, position, 1_000));
+        }
+        assert!(other.bytes <= LOAN, "nothing is left to borrow");
+        busy.give_back();
+        assert!(busy.bytes <= LOAN && !busy.has_borrowed());
+        assert!(!busy.after(Position(999), 1).is_empty(), "the newest stays");
+        for position in 1_001..=2_000 {
+            other.push(event(position, 0, position, 1_000));
+        }
+        assert!(other.has_borrowed());
+        drop(other);
+        assert_eq!(pool.free.load(Ordering::SeqCst), LOAN + LOAN / 2);
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use parking_lot::{Mutex, RwLock};
@@ -20,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics as names;
 use crate::options::TailOptions;
 use crate::places::Place;
-use crate::ring::{FeedEvent, Ring};
+use crate::ring::{FeedEvent, Pool, Ring};
 
 /// How much one read of a hole takes.
 const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
+
+/// A partition in which nothing happens for so long gives back the memory that it borrowed.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// What is known of a tenant's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,12 +89,15 @@ impl Tail {
     /// Begins at the log's present end.
     pub(crate) async fn open(store: Arc<dyn Store>, options: &TailOptions) -> Result<Arc<Self>> {
         let heads = store.heads().await?;
-        let bytes_max = options.ring_bytes / heads.len().max(1);
+        // Half of the memory belongs to the partitions in equal parts, the other half to those that are busy.
+        let shared = if heads.len() > 1 { options.ring_bytes / 2 } else { 0 };
+        let bytes_max = (options.ring_bytes - shared) / heads.len().max(1);
+        let pool = Pool::new(shared);
         let partitions = heads
             .into_iter()
             .map(|head| Partition {
                 state: RwLock::new(State {
-                    ring: Ring::new(head.position, bytes_max),
+                    ring: Ring::new(head.position, bytes_max, pool.clone()),
                     revision: head.revision,
                     resets: 0,
                     watches: HashMap::new(),
@@ -284,10 +291,15 @@ impl Tail {
         let mut failures = Pace::new(Bounds::FAILURE);
         let mut failing = false;
         let mut delay = bounds.busy;
+        let mut looked = (Instant::now(), self.ends());
         loop {
             tokio::time::sleep(delay).await;
             // Taken before the heads are asked for: a head below this end means that the log itself became shorter.
             let ends = self.ends();
+            if looked.0.elapsed() >= QUIET {
+                self.give_back(&looked.1, &ends);
+                looked = (Instant::now(), ends.clone());
+            }
             match self.store.heads().await {
                 Ok(heads) => {
                     if std::mem::take(&mut failing) {
@@ -303,6 +315,17 @@ impl Tail {
                     }
                     delay = failures.found(0);
                 }
+            }
+        }
+    }
+
+    /// Has partitions in which nothing happened between two looks give back what they borrowed.
+    fn give_back(&self, before: &[Position], after: &[Position]) {
+        for (partition, _) in
+            self.partitions.iter().zip(before.iter().zip(after)).filter(|(_, (then, now))| then == now)
+        {
+            if partition.state.read().ring.has_borrowed() {
+                partition.state.write().ring.give_back();
             }
         }
     }
@@ -390,7 +413,6 @@ impl Partition {
 }
 
 fn default_poll(backend: Backend) -> Bounds {
-    use std::time::Duration;
     match backend {
         Backend::Sqlite => {
             Bounds { busy: Duration::from_secs(1), linger: Duration::ZERO, idle: Duration::from_secs(1) }

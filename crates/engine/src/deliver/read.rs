@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tidings_core::deliver::{Item, Read, ReadDone};
 use tidings_core::index::wants;
 use tidings_core::pattern::Selection;
@@ -12,6 +13,7 @@ use super::Means;
 use super::attempt::Payload;
 use crate::FeedEvent;
 use crate::places::Place;
+use crate::ring::Ring;
 
 /// Events that one read looks at; where few match, the lane asks again from there.
 const SCAN_EVENTS_MAX: usize = 5_000;
@@ -61,10 +63,14 @@ fn key(kind: &str, id: &str) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// What the router last read from the log. Lanes that lag mostly read the same soon after, each of them.
+pub(super) type History = Arc<RwLock<Ring>>;
+
 /// A read for one lane.
 pub(super) struct LaneRead {
     pub(super) means: Arc<Means>,
     pub(super) partition: PartitionId,
+    pub(super) history: History,
     pub(super) read: Read,
     pub(super) selections: Selections,
     /// What lies beyond is left out: it comes through the router, which first learns what was changed before it. None
@@ -73,12 +79,14 @@ pub(super) struct LaneRead {
 }
 
 impl LaneRead {
-    /// Reads until there is as much as was asked for, the end was reached, or much was looked at.
-    pub(super) async fn read(self) -> tidings_store::Result<ReadDone<Payload>> {
+    /// Reads until there is as much as was asked for, the end was reached, or much was looked at. Also tells the last
+    /// position that was looked at, if any was.
+    pub(super) async fn read(self) -> tidings_store::Result<(ReadDone<Payload>, Option<Position>)> {
         let Read { tenant, after, upto, limit, .. } = self.read;
         let end = upto.unwrap_or(Sequence(u64::MAX));
         let mut done = ReadDone { items: Vec::new(), upto: after, at_head: false };
         let (mut looked_at, mut bytes) = (0, 0);
+        let mut reached = None;
         while done.upto < end {
             let (events, at_end) = self.chunk(Place { no: tenant, partition: self.partition }, done.upto).await?;
             looked_at += events.len();
@@ -86,35 +94,52 @@ impl LaneRead {
                 let recorded = &event.recorded;
                 if self.routed.is_some_and(|routed| recorded.position > routed) {
                     done.at_head = true;
-                    return Ok(done);
+                    return Ok((done, self.routed));
                 }
                 if recorded.sequence > end {
-                    return Ok(done);
+                    return Ok((done, reached));
                 }
                 if judge(&self.selections, recorded) {
                     done.items.push(item(event));
                     bytes += recorded.event.data.as_bytes().len();
                 }
                 done.upto = recorded.sequence;
+                reached = Some(recorded.position);
                 if done.items.len() >= limit || bytes >= READ_BYTES_MAX {
                     done.at_head = at_end && events.last().is_none_or(|last| last.recorded.sequence == done.upto);
-                    return Ok(done);
+                    return Ok((done, reached));
                 }
             }
             if at_end || looked_at >= SCAN_EVENTS_MAX {
                 done.at_head = at_end;
-                return Ok(done);
+                return Ok((done, reached));
             }
             // Judging many events is work that would keep a thread from everybody else.
             tokio::task::consume_budget().await;
         }
-        Ok(done)
+        Ok((done, reached))
+    }
+
+    /// Events that follow a sequence among those that the router read from the log.
+    fn known(&self, place: Place, after: Sequence) -> Option<(Vec<Arc<FeedEvent>>, bool)> {
+        let history = self.history.read();
+        let events = history.read(place.no, after, CHUNK.events);
+        if !events.is_empty() {
+            return Some((events, false));
+        }
+        // Where it reaches as far as was routed, nothing that was routed follows the tenant's last in it.
+        let last = history.last(place.no)?;
+        let reaches = self.routed.is_some_and(|routed| history.end() >= routed);
+        (reaches && after >= last).then_some((events, true))
     }
 
     /// Events that follow a sequence, from memory or from the log, and whether they reach the tenant's last.
     async fn chunk(&self, place: Place, after: Sequence) -> tidings_store::Result<(Vec<Arc<FeedEvent>>, bool)> {
         let routed = self.routed.unwrap_or_default();
         if let Some(found) = self.means.tail.read_to_end(place, after, CHUNK.events, routed) {
+            return Ok(found);
+        }
+        if let Some(found) = self.known(place, after) {
             return Ok(found);
         }
         let slice = self.means.store.feed(place.no, after, CHUNK).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_event::{EndpointNo, Revision, Sequence, Timestamp};
+use tidings_event::{EndpointNo, Position, Revision, Sequence, Timestamp};
 use tidings_store::{ReadLimit, RoutingChanges};
 use tokio::time::Instant;
 
@@ -17,6 +17,10 @@ use crate::tail::Stretch;
 const STRETCH: usize = 256;
 /// What one read of the log takes where memory begins later.
 const FETCH: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
+/// How far the router reads the log ahead of lanes that all lag, in positions.
+const AHEAD: u64 = 1_000;
+/// How far back what was read from the log is kept once memory has taken over, in positions.
+const FORGET_AFTER: u64 = 4_000;
 /// How long to wait after the log or the subscriptions could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How soon redriven events are asked for again after there were some: not all may have found room.
@@ -56,11 +60,12 @@ impl Run {
             return Err(Ended::Unsure("the log is shorter than it was".to_owned()));
         }
         if !stretch.events.is_empty() {
+            self.forget_history(routed);
             self.stretch = Some(stretch);
             return Ok(true);
         }
         self.bring_up_to_date(stretch.revision);
-        if mark.end > routed && !self.fetching && Instant::now() >= self.fetch_at {
+        if mark.end > routed && !self.fetching && Instant::now() >= self.fetch_at && self.is_wanted(routed) {
             self.fetching = true;
             let (means, partition, resets) = (self.means.clone(), self.partition, self.resets);
             spawn(&self.results, async move {
@@ -75,11 +80,46 @@ impl Run {
         Ok(false)
     }
 
+    /// Whether going on reading the log is worth it now. Where all lanes lag, each reads for itself; going far ahead of
+    /// them would only have everything read twice.
+    fn is_wanted(&mut self, routed: Position) -> bool {
+        if self.paced {
+            return false;
+        }
+        let census = self.router.census();
+        let all_lag = census.lanes > 0 && census.lagging == census.lanes;
+        self.paced = all_lag && self.reached.get() + AHEAD < routed.get();
+        !self.paced
+    }
+
+    /// Lets go of what was read from the log, once it lies far behind.
+    fn forget_history(&self, routed: Position) {
+        let mut history = self.history.write();
+        if !history.is_empty() && history.end().get() + FORGET_AFTER < routed.get() {
+            history.clear(routed);
+        }
+    }
+
+    /// Keeps what was read from the log for lanes that come after.
+    fn remember(&self, events: &[Arc<FeedEvent>]) {
+        let Some(before) = events.first().map(|event| Position(event.recorded.position.get().saturating_sub(1))) else {
+            return;
+        };
+        let mut history = self.history.write();
+        if history.end() != before {
+            history.clear(before);
+        }
+        events.iter().for_each(|event| history.push(event.clone()));
+    }
+
     /// Takes what was read from the log.
     pub(super) fn fetched(&mut self, fetched: tidings_store::Result<Stretch>) {
         self.fetching = false;
         match fetched {
-            Ok(stretch) if !stretch.events.is_empty() => self.stretch = Some(stretch),
+            Ok(stretch) if !stretch.events.is_empty() => {
+                self.remember(&stretch.events);
+                self.stretch = Some(stretch);
+            }
             Ok(_) => self.fetch_at = Instant::now() + PAUSE,
             Err(error) => {
                 tracing::debug!(partition = %self.partition, %error, "the log cannot be read");
@@ -129,6 +169,7 @@ impl Run {
         let changed = self.routing.change(changes);
         changed.gone.into_iter().for_each(|lane| self.router.remove(lane));
         changed.specs.into_iter().for_each(|spec| self.router.configure(spec, now));
+        self.paced = false;
     }
 
     /// Takes dead letters over that shall be delivered after all. Not all may find room, so the store is asked again.

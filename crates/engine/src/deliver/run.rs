@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tidings_core::deliver::{Answer, Limits, ReadDone, Router};
 use tidings_event::delivery::Failure;
-use tidings_event::{Epoch, LaneNo, PartitionId, Revision, Sequence, Timestamp};
+use tidings_event::{Epoch, LaneNo, PartitionId, Position, Revision, Sequence, Timestamp};
 use tidings_store::RoutingChanges;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::commit::Written;
 use super::gauges::Gauges;
 use super::owner::Ended;
-use super::read::LaneRead;
+use super::read::{History, LaneRead};
 use super::routing::Routing;
 use crate::append::{count, now as wall};
 use crate::tail::{Mark, Stretch};
@@ -42,9 +42,24 @@ const RENEW_PAUSE: Duration = Duration::from_millis(500);
 /// What came of something that was started.
 #[derive(Debug)]
 pub(super) enum Done {
-    Sent { lane: LaneNo, sequence: Sequence, attempt: u32, answer: Answer },
-    Unsent { lane: LaneNo, sequence: Sequence, attempt: u32, gone: bool },
-    Read { lane: LaneNo, done: Option<ReadDone<Payload>> },
+    Sent {
+        lane: LaneNo,
+        sequence: Sequence,
+        attempt: u32,
+        answer: Answer,
+    },
+    Unsent {
+        lane: LaneNo,
+        sequence: Sequence,
+        attempt: u32,
+        gone: bool,
+    },
+    /// With the position up to which was looked at, where that is known.
+    Read {
+        lane: LaneNo,
+        done: Option<ReadDone<Payload>>,
+        reached: Option<Position>,
+    },
     Fetched(tidings_store::Result<Stretch>),
     Changed(tidings_store::Result<RoutingChanges>),
     Committed(Written),
@@ -69,6 +84,12 @@ pub(super) struct Run {
     pub(super) stretch: Option<Stretch>,
     /// Of the event that is routed; kept for its room.
     pub(super) lanes: Vec<LaneNo>,
+    /// What was read from the log, for lanes that come after.
+    pub(super) history: History,
+    /// The furthest that any lane has read.
+    pub(super) reached: Position,
+    /// Nothing is read from the log until a lane has come further.
+    pub(super) paced: bool,
     /// Events are being read from the log, and when that may be done again.
     pub(super) fetching: bool,
     pub(super) fetch_at: Instant,
@@ -218,7 +239,11 @@ impl Run {
                 self.router.answered(lane, sequence, attempt, answer, rand::random(), now);
             }
             Done::Unsent { lane, sequence, attempt, gone } => self.router.unsent(lane, sequence, attempt, gone, now),
-            Done::Read { lane, done } => self.router.read(lane, done, now),
+            Done::Read { lane, done, reached } => {
+                self.reached = self.reached.max(reached.unwrap_or_default());
+                self.paced = false;
+                self.router.read(lane, done, now);
+            }
             Done::Fetched(fetched) => self.fetched(fetched),
             Done::Changed(changes) => self.changed(changes, now),
             Done::Committed(written) => return self.committed(written),
@@ -238,12 +263,15 @@ impl Run {
             let lane = read.lane;
             let routed = lane.replay().is_none().then(|| self.router.routed());
             let means = self.means.clone();
-            let reading = LaneRead { means, partition: self.partition, read, selections, routed };
+            let history = self.history.clone();
+            let reading = LaneRead { means, partition: self.partition, history, read, selections, routed };
             spawn(&self.results, async move {
-                let done = reading.read().await;
-                Done::Read {
-                    lane,
-                    done: done.map_err(|error| tracing::debug!(lane = lane.0, %error, "a lane cannot read")).ok(),
+                match reading.read().await {
+                    Ok((done, reached)) => Done::Read { lane, done: Some(done), reached },
+                    Err(error) => {
+                        tracing::debug!(lane = lane.0, %error, "a lane cannot read");
+                        Done::Read { lane, done: None, reached: None }
+                    }
                 }
             });
         }

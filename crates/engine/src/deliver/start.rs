@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tidings_core::deliver::Router;
-use tidings_event::{PartitionId, Revision};
+use tidings_event::{PartitionId, Position, Revision};
 use tidings_store::{Claim, Error, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -14,9 +15,13 @@ use super::clock::Clock;
 use super::gauges::Gauges;
 use super::routing::Routing;
 use super::run::{Done, Run};
+use crate::ring::{Pool, Ring};
 
 /// How long reading all of it may take. The lease may run out meanwhile; then the first commit is refused.
 const BEGIN_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of what was last read from the log that are kept for lanes that come after.
+const HISTORY_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads what a router begins with, and makes it. Results come over `results`.
 pub(super) async fn begin(
@@ -67,6 +72,9 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
         resets,
         stretch: None,
         lanes: Vec::new(),
+        history: Arc::new(RwLock::new(Ring::new(claim.checkpoint, HISTORY_BYTES, Pool::new(0)))),
+        reached: Position(0),
+        paced: false,
         fetching: false,
         fetch_at: Instant::now(),
         updating: None,
