@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidings_event::delivery::{AttemptResult, AttemptRow, Failure, ReplayProgress, RouteCommit};
 use tidings_event::{EndpointNo, LaneNo, PartitionId, Position, Sequence};
 
-use crate::row::corrupt;
-use crate::{Append, AttemptFilter, AttemptQuery, Error, Result, SelectionRow};
+use crate::row::{corrupt, signed};
+use crate::{Append, AttemptFilter, AttemptQuery, DeadQuery, Error, Result, SelectionRow};
 
 /// Microseconds of a day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
@@ -129,9 +129,7 @@ impl AttemptBounds {
         let until = query.until.map_or(i64::MAX, |at| at.as_micros());
         let below = match query.beyond {
             None => (i64::MAX, i64::MAX, i64::MAX, i32::MAX),
-            Some((at, lane, sequence, attempt)) => {
-                (at.as_micros(), lane.0, crate::row::signed(sequence.get()), count(attempt))
-            }
+            Some((at, lane, sequence, attempt)) => (at.as_micros(), lane.0, signed(sequence.get()), count(attempt)),
         };
         Self { failed, results, since, until: until.min(below.0.saturating_add(1)), below }
     }
@@ -145,11 +143,20 @@ impl AttemptBounds {
     }
 }
 
+/// Where the search for dead letters begins and ends: after a sequence and an endpoint, up to a sequence.
+pub(crate) fn dead_bounds(query: &DeadQuery) -> ((i64, i64), i64) {
+    let after = query.after.map_or((0, 0), |(sequence, endpoint)| (signed(sequence.get()), endpoint.get()));
+    match query.sequence.map(|sequence| signed(sequence.get())) {
+        Some(sequence) => (after.max((sequence.saturating_sub(1), i64::MAX)), sequence),
+        None => (after, i64::MAX),
+    }
+}
+
 /// Puts attempts in order, newest first, and keeps those that are wanted.
 pub(crate) fn newest(rows: &mut Vec<AttemptRow>, bounds: &AttemptBounds, limit: usize) {
     let key = |row: &AttemptRow| (row.at, row.lane, row.sequence, row.attempt);
     rows.retain(|row| {
-        let (lane, sequence) = (row.lane.0, crate::row::signed(row.sequence.get()));
+        let (lane, sequence) = (row.lane.0, signed(row.sequence.get()));
         bounds.hold(row.at.as_micros(), lane, sequence, count(row.attempt), result_code(row.result))
     });
     rows.sort_unstable_by_key(|row| std::cmp::Reverse(key(row)));

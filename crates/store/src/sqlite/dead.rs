@@ -30,7 +30,7 @@ macro_rules! found {
             $which,
             " AND (d.sequence, d.endpoint) > (?3, ?4) AND (?5 IS NULL OR d.reason = ?5) AND d.died_at >= ?6 \
               AND d.died_at < ?7 AND (?8 IS NULL OR v.type = ?8) AND e.status <> 'deleted' \
-              AND (?10 IS NULL OR d.sequence = ?10) ORDER BY d.sequence, d.endpoint LIMIT ?9"
+              AND d.sequence <= ?10 ORDER BY d.sequence, d.endpoint LIMIT ?9"
         )
     };
 }
@@ -83,18 +83,18 @@ fn letter(row: &Row<'_>) -> Result<DeadLetter> {
 
 pub(super) fn list(connection: &Connection, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
     let sql = if query.endpoint.is_some() { OF_ENDPOINT } else { OF_TENANT };
-    let (sequence, endpoint) = query.after.unwrap_or_default();
+    let ((sequence, endpoint), upto) = encoding::dead_bounds(query);
     let params = params![
         tenant.get(),
         query.endpoint.map(EndpointNo::get),
-        signed(sequence.get()),
-        endpoint.get(),
+        sequence,
+        endpoint,
         query.reason.map(DeadReason::as_str),
         query.since.map_or(i64::MIN, Timestamp::as_micros),
         query.until.map_or(i64::MAX, Timestamp::as_micros),
         query.event_type.as_ref().map(EventType::as_str),
         i64::try_from(query.limit).unwrap_or(i64::MAX),
-        query.sequence.map(|sequence| signed(sequence.get())),
+        upto,
     ];
     routers::all(connection, sql, params, letter)
 }

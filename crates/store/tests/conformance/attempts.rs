@@ -37,7 +37,7 @@ pub(crate) async fn attempts_are_found_newest_first_by_what_is_asked(home: Home)
         .map(|at: u64| AttemptRow {
             result: results[usize::try_from(at).unwrap() % 5],
             attempt: u32::try_from(at / 10).unwrap() + 1,
-            lane: if at % 7 == 0 { LaneNo(-3) } else { one.no.into() },
+            lane: if at.is_multiple_of(7) { LaneNo(-3) } else { one.no.into() },
             ..attempt_row(one.no, at % 10 + 1, i64::try_from(at / 2).unwrap() * DAY / 10)
         })
         .collect();

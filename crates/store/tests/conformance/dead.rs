@@ -71,6 +71,11 @@ pub(crate) async fn dead_letters_are_found_by_what_is_asked(home: Home) {
             DeadQuery { after: Some((Sequence(2), EndpointNo(0))), endpoint: Some(two.no), ..all() },
             vec![(2, b), (9, b)],
         ),
+        (DeadQuery { sequence: Some(Sequence(2)), ..all() }, vec![(2, a), (2, b)]),
+        (DeadQuery { sequence: Some(Sequence(2)), endpoint: Some(two.no), ..all() }, vec![(2, b)]),
+        (DeadQuery { sequence: Some(Sequence(2)), after: Some((Sequence(2), one.no)), ..all() }, vec![(2, b)]),
+        (DeadQuery { sequence: Some(Sequence(2)), after: Some((Sequence(3), one.no)), ..all() }, vec![]),
+        (DeadQuery { sequence: Some(Sequence(7)), ..all() }, vec![]),
         (DeadQuery { limit: 0, ..all() }, vec![]),
     ] {
         assert_eq!(found(&*store, &tenant, &query).await, expect, "{query:?}");
@@ -96,6 +101,10 @@ pub(crate) async fn dead_letters_are_redriven_or_discarded_once(home: Home) {
     assert_eq!(store.heads().await.unwrap()[0].revision, before);
     assert!(store.routing(P0, Revision(0)).await.unwrap().redrives.is_empty());
 
+    for fate in [DeadFate::Redrive, DeadFate::Discard] {
+        let query = DeadQuery { endpoint: Some(one.no), sequence: Some(Sequence(3)), ..all() };
+        assert!(store.settle_dead(P0, tenant.no, &query, fate).await.unwrap().is_empty());
+    }
     let query = DeadQuery { after: Some((Sequence(1), two.no)), limit: 100, ..DeadQuery::default() };
     let expect = [(two.no, 2), (two.no, 3), (one.no, 4), (two.no, 4)].map(|(no, at)| (no, Sequence(at)));
     let redriven = store.settle_dead(P0, tenant.no, &query, DeadFate::Redrive).await.unwrap();

@@ -236,7 +236,7 @@ pub(crate) async fn every_change_stands_between_two_positions(home: Home) {
         tokio::spawn(async move {
             let mut steps = Vec::new();
             for _ in 0..40 {
-                let (fresh, (tell, told)) = (new_endpoint(&tenant, number), std::sync::mpsc::channel());
+                let (fresh, (tell, told)) = (new_endpoint(&tenant, number), std::sync::mpsc::sync_channel(1));
                 let decide = deciding(move |view| {
                     tell.send(view.position).expect("somebody listens");
                     Some((EndpointRow { no: view.row.map_or(fresh.no, |row| row.no), ..fresh }, None))

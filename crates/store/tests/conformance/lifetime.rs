@@ -51,6 +51,7 @@ pub(crate) async fn the_database_refuses_to_change_the_log(home: Home) {
         "UPDATE partitions SET position = position - 1 WHERE position > 0",
         "UPDATE partitions SET recorded_at = recorded_at - 1 WHERE position > 0",
         "DELETE FROM partitions WHERE position > 0",
+        "UPDATE partitions SET revision = revision - 1 WHERE position > 0",
         "UPDATE tenants SET sequence = 0",
         "UPDATE tenants SET floor = 99",
         "UPDATE tenants SET partition = 1",
@@ -78,6 +79,15 @@ pub(crate) async fn the_database_refuses_rows_that_break_its_rules(home: Home) {
         "UPDATE events SET data = NULL",
         "UPDATE events SET salt = NULL",
         "INSERT INTO tenants (name, partition, created_at) SELECT name, partition, 0 FROM tenants",
+        "UPDATE partitions SET revision = -1",
+        "INSERT INTO routers (partition) VALUES (0)",
+        "UPDATE routers SET epoch = -1",
+        "INSERT INTO lanes (partition, lane, tenant_no, settled) VALUES (0, 0, 1, 0)",
+        "INSERT INTO circuits (partition, lane, state, since, until, probes, last) VALUES (0, 1, 'closed', 0, 0, 0, 0)",
+        "INSERT INTO dead_letters (tenant_no, sequence, endpoint, attempts, reason, died_at) \
+         VALUES (1, 1, 1, 0, 'tired', 0)",
+        "INSERT INTO replays (id, endpoint, tenant_no, partition, revision, state, after_sequence, upto_sequence, \
+         types, created_at) VALUES ('r', 1, 1, 0, 1, 'done', 0, 0, '[]', 0)",
     ] {
         assert!(home.raw(sql).await.is_err(), "{sql}");
     }
