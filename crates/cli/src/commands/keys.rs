@@ -17,7 +17,7 @@ pub(crate) enum Role {
     Admin,
     /// Emit events and intents
     Producer,
-    /// Read one tenant's feed and events
+    /// Read one tenant's feed and events, manage its endpoints
     Consumer,
     /// Read everything of its tenants
     Auditor,

@@ -155,12 +155,17 @@ impl Problem {
             write!(text, "\n  at {}: {} ({})", tame(place), tame(&error.message), tame(&error.code))
                 .expect("a String takes every write");
         }
-        if let Some(hint) = hint(&self.code) {
+        let is_forbidden = self.errors.iter().any(|error| error.code == "url_forbidden");
+        if let Some(hint) = if is_forbidden { Some(URL_HINT) } else { hint(&self.code) } {
             write!(text, "\n  {hint}").expect("a String takes every write");
         }
         text
     }
 }
+
+/// What opens the server's way out.
+const URL_HINT: &str =
+    "Where the server sends to is its operator's choice: TIDINGS_ALLOW_HTTP, TIDINGS_ALLOW_CIDRS, TIDINGS_ALLOW_PORTS.";
 
 /// What to do about it, where that is not plain from the problem itself.
 fn hint(code: &str) -> Option<&'static str> {

@@ -80,6 +80,8 @@ async fn what_is_wrong_with_an_endpoint_is_said() {
     for expected in ["endpoint_invalid", "at /url", "/headers/webhook-id", "at /retry_schedule_s"] {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
+    let ran = server.run(&["endpoints", "create", "acme", "http://10.0.0.1/"]).await;
+    assert!(ran.stderr.contains("url_forbidden") && ran.stderr.contains("TIDINGS_ALLOW_CIDRS"), "{}", ran.stderr);
     let ran = server.run(&["endpoints", "create", "acme", "https://a.example/", "--filter", "{"]).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("--filter is not JSON"), "{}", ran.stderr);

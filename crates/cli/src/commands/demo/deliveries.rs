@@ -168,7 +168,7 @@ impl Delivered {
             Some(_) => format!(
                 "with {} events waiting when it came back; all delivered within {}",
                 self.backlog,
-                milliseconds(self.catch_up_us)
+                span(self.catch_up_us)
             ),
             None => "it was up all the time".to_owned(),
         };
@@ -203,13 +203,17 @@ impl Delivered {
                 "allowed: the answer was lost as the receiver went down",
             ),
             line("attempts", self.attempts.to_string(), true, &attempts),
-            line(
-                "down",
-                self.down_us.map_or("-".to_owned(), |us| milliseconds(Some(us))),
-                self.down_us.is_none() || self.catch_up_us.is_some(),
-                &down,
-            ),
+            line("latency", span(self.p50_us), true, "p50, from the commit to the receiver, its bad moments included"),
+            line("down", span(self.down_us), self.down_us.is_none() || self.catch_up_us.is_some(), &down),
         ]
+    }
+}
+
+/// A time for people that may be seconds.
+fn span(us: Option<i64>) -> String {
+    match us {
+        Some(us) if us >= 1_000_000 => format!("{:.1} s", us as f64 / 1_000_000.0),
+        us => milliseconds(us),
     }
 }
 

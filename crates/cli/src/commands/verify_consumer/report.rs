@@ -105,7 +105,7 @@ pub(super) struct Report {
 }
 
 /// Room for a check's title.
-const TITLE_CHARS: usize = 58;
+const TITLE_CHARS: usize = 64;
 
 impl Report {
     pub(super) fn new(voice: Voice, url: &str) -> Self {
