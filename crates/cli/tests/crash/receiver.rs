@@ -181,7 +181,7 @@ async fn answer(
         Manner::Healthy => {}
         Manner::Slow(time) => tokio::time::sleep(time).await,
         Manner::Flaky => {
-            if sequence % 10 == 0 && record.lock().unwrap().failed_once.insert(sequence) {
+            if sequence.is_multiple_of(10) && record.lock().unwrap().failed_once.insert(sequence) {
                 return Ok(status(StatusCode::INTERNAL_SERVER_ERROR));
             }
         }
