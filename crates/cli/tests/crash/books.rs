@@ -45,7 +45,9 @@ impl Books {
         }
         // The place of an event is one number on SQLite, and two columns on PostgreSQL.
         let wanted = match log {
-            None => "select (address >> 48) || '', address & 281474976710655, sequence from events where type like 'shop.%'",
+            None => {
+                "select (address >> 48) || '', address & 281474976710655, sequence from events where type like 'shop.%'"
+            }
             Some(_) => "select partition::text, position, sequence from events where type like 'shop.%'",
         };
         for (partition, position, sequence) in rows(data_dir, log, wanted).await {

@@ -85,9 +85,8 @@ impl Receiver {
             while let Ok((stream, _)) = listener.accept().await {
                 let (manner, record, verifier) = (manner.clone(), record.clone(), verifier.clone());
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| {
-                        answer(request, manner.clone(), record.clone(), verifier.clone())
-                    });
+                    let service =
+                        service_fn(move |request| answer(request, manner.clone(), record.clone(), verifier.clone()));
                     // The server under test is killed: its connections break.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
