@@ -12,7 +12,7 @@ use super::schedule::jittered;
 #[derive(Debug, Clone)]
 pub(super) struct Circuit {
     state: State,
-    /// First attempts that failed in a row.
+    /// Attempts that failed in a row, of those that count.
     failures: u32,
     /// Whether an event of a producer was among them, so that the circuit is worth a notice.
     worth_notice: bool,
@@ -90,6 +90,11 @@ impl Circuit {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
+    }
+
+    /// Whether nothing was delivered since something failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0 || self.is_open()
     }
 
     pub(super) fn is_closed(&self) -> bool {

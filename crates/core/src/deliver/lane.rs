@@ -25,6 +25,12 @@ pub(super) use settle::Ended;
 /// What orders the events of a strict lane that have no entity.
 const STRICT: u64 = u64::MAX;
 
+/// How many events an open circuit keeps at hand to probe with.
+const PROBE_CHOICE: usize = 16;
+
+/// Events that wait among the retries while nothing tells a dead endpoint from a failed event.
+const PARKED_MAX: usize = 64;
+
 /// What a router began with of one lane.
 #[derive(Debug, Default)]
 pub(super) struct Restored {
@@ -304,8 +310,8 @@ impl<E: Clone> Lane<E> {
         let blocked = key.is_some_and(|key| self.waits(key));
         // Before one that was restored it goes even where there is no room: there are no more of these than the window
         // holds.
-        let room = self.has_room_for_retries(limits)
-            || key.is_some_and(|key| blocked && self.retries.has_newer(key, sequence));
+        let room =
+            self.has_room_to_park(limits) || key.is_some_and(|key| blocked && self.retries.has_newer(key, sequence));
         let parks = blocked && self.spec.ordering == Ordering::Entity && room;
         if let Some(key) = key.filter(|key| parks && !self.window.has_blocked(*key)) {
             let mut retry = Retry::new(0, now, Some(key), item.recorded_at);
@@ -324,13 +330,20 @@ impl<E: Clone> Lane<E> {
         self.room_for_retries(limits) > 0
     }
 
+    /// Whether an event may wait among the retries behind a failed one. While nothing was delivered since that one
+    /// failed, few may: perhaps the endpoint is dead, and shall not cost a row an event.
+    fn has_room_to_park(&self, limits: &Limits) -> bool {
+        let few = !self.circuit.is_failing() || self.retries.len() < PARKED_MAX;
+        few && self.has_room_for_retries(limits)
+    }
+
     pub(super) fn room_for_retries(&self, limits: &Limits) -> usize {
         limits.retries_max.saturating_sub(self.retries.len() + self.window.in_flight())
     }
 
     /// Stops holding what it may not send: it is read again when it may.
     fn stand_still(&mut self) {
-        let Some(newest) = self.window.forget_tail() else { return };
+        let Some(newest) = self.window.forget_tail(PROBE_CHOICE) else { return };
         let read_to = self.read_to.replace(newest);
         // What was sent and is forgotten will be sent as if for the first time.
         self.last_sent = self.last_sent.filter(|sequence| *sequence <= newest);
@@ -355,17 +368,30 @@ impl<E: Clone> Lane<E> {
             // It needs something to probe with, or to give up.
             let failing = self.failing_for(self.spec.schedule.span(), now);
             let probe_due = self.circuit.probe_at().is_some_and(|at| at <= now);
-            let none = self.window.is_empty() && self.in_flight() == 0 && self.retries.unsent().next().is_none();
-            return (probe_due && none) || (failing && self.window.is_empty());
+            return (probe_due && self.lacks_probes(limits)) || (failing && self.window.is_empty());
         }
         self.circuit.is_closed() && self.window.len() <= limits.window / 2
+    }
+
+    /// Whether it has nothing to probe with but what the endpoint refused before for the event's own sake.
+    fn lacks_probes(&self, limits: &Limits) -> bool {
+        if self.in_flight() > 0 || self.window.len() > limits.window / 2 {
+            return false;
+        }
+        let mut retries = self.retries.unsent();
+        let mut slots = self.window.all_ready();
+        if self.spec.ordering == Ordering::Strict {
+            return retries.next().is_none() && slots.next().is_none();
+        }
+        !retries.any(|(_, retry)| retry.refused == 0) && !slots.any(|slot| slot.refused == 0)
     }
 
     /// Begins a read.
     pub(super) fn begin_read(&mut self, limits: &Limits, now: Timestamp) -> Read {
         self.reading = Reading::Yes;
         let probes = self.circuit.is_open() && !self.failing_for(self.spec.schedule.span(), now);
-        let limit = if probes { 1 } else { limits.window.saturating_sub(self.window.len()).max(1) };
+        let room = limits.window.saturating_sub(self.window.len()).max(1);
+        let limit = if probes { room.min(PROBE_CHOICE) } else { room };
         Read {
             lane: self.spec.lane,
             tenant: self.spec.tenant,

@@ -35,6 +35,8 @@ pub struct Router<E> {
     redriven: Redriven,
     /// What the commit that is being written covers, by lane. None while none is being written.
     committing: Option<Vec<(LaneNo, u32)>>,
+    /// Lanes that end with the commit that is being written.
+    ending: Vec<LaneNo>,
     committed_at: Timestamp,
     /// A lane waits for a commit before it may send on.
     pressed: bool,
@@ -123,6 +125,7 @@ impl<E: Clone> Router<E> {
             pending: Pending::default(),
             redriven: Redriven::default(),
             committing: None,
+            ending: Vec::new(),
             committed_at: now,
             pressed: false,
             in_flight: 0,
@@ -132,15 +135,15 @@ impl<E: Clone> Router<E> {
         }
     }
 
-    /// Takes a lane in, or a change of it. The lane of a replay that has ended must not be configured again once its
-    /// notice was given.
+    /// Takes a lane in, or a change of it. Without effect on a lane that has ended, until the commit that says so is
+    /// durable; from then on it must not be configured again.
     pub fn configure(&mut self, spec: LaneSpec, now: Timestamp) {
         self.tick(now);
         let no = spec.lane;
         match self.lanes.get_mut(&no) {
             Some(lane) => lane.configure(spec, now),
             None => {
-                if self.pending.ended.contains(&no) {
+                if self.pending.ended.contains(&no) || self.ending.contains(&no) {
                     return;
                 }
                 let restored = self.restored.remove(&no).unwrap_or_default();
@@ -461,6 +464,7 @@ impl<E: Clone> Router<E> {
         }
         self.checkpoint = checkpoint;
         self.committing = Some(covers);
+        self.ending.clone_from(&commit.ended);
         Some((commit, notices))
     }
 
@@ -546,6 +550,7 @@ impl<E: Clone> Router<E> {
     /// The commit that was made last is durable.
     pub fn committed(&mut self) {
         self.redriven.committed();
+        self.ending.clear();
         let covers = self.committing.take().unwrap_or_default();
         self.note_covered(covers);
     }

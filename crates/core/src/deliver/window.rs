@@ -335,11 +335,11 @@ impl<E> Window<E> {
         self.slots = slots;
     }
 
-    /// Forgets events at the end that were not sent, all but the first of the window: they can be read again. Returns
-    /// the last event that is still here, if any was forgotten.
-    pub(super) fn forget_tail(&mut self) -> Option<Sequence> {
+    /// Forgets events at the end that are not under way, all but the first `keep` of the window: they can be read
+    /// again. Returns the last event that is still here, if any was forgotten.
+    pub(super) fn forget_tail(&mut self, keep: usize) -> Option<Sequence> {
         let before = self.slots.len();
-        while self.slots.len() > 1
+        while self.slots.len() > keep.max(1)
             && let Some(slot) = self.slots.pop_back_if(|slot| matches!(slot.state, State::Ready | State::Blocked))
         {
             match (slot.key, slot.state) {
@@ -356,7 +356,7 @@ impl<E> Window<E> {
             return None;
         }
         self.ready = self.all_ready().map(|slot| Reverse(slot.sequence)).collect();
-        self.slots.shrink_to(16);
+        self.slots.shrink_to(keep);
         self.newest()
     }
 
@@ -445,13 +445,13 @@ mod tests {
     #[test]
     fn forgetting_the_tail_keeps_the_first_and_all_that_was_sent() {
         let mut short = window(&[Some(1), Some(1), Some(1)]);
-        assert_eq!(short.forget_tail(), Some(Sequence(10)));
+        assert_eq!(short.forget_tail(1), Some(Sequence(10)));
         assert_eq!(send_all(&mut short), [10]);
         assert_eq!(short.settle(Sequence(10), true), (Some(1), 1));
         assert!(short.is_empty() && short.blocked.is_empty());
         let mut sent = window(&[None, Some(1), Some(2)]);
         sent.take(Sequence(30));
-        assert_eq!(sent.forget_tail(), None);
+        assert_eq!(sent.forget_tail(1), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tidings_core::deliver::{Limits, Ordering};
-use tidings_event::Sequence;
+use tidings_event::{EndpointNo, LaneNo, Sequence};
 
 use crate::world::{Ending, World, micros};
 
@@ -288,7 +288,9 @@ fn change_something(world: &mut World, step: Step) {
             }
         }
         Step::Redrive { which } => {
-            let dead: Vec<_> = world.store.dead.keys().copied().collect();
+            let lanes = world.own_lanes();
+            let lives = |key: &&(EndpointNo, Sequence)| lanes.contains(&LaneNo::from(key.0));
+            let dead: Vec<_> = world.store.dead.keys().filter(lives).copied().collect();
             if let Some(key) = pick(&dead, which) {
                 world.store.dead.remove(&key);
                 world.store.redrives.insert(key);

@@ -298,7 +298,7 @@ impl World {
     }
 
     pub fn answer(&mut self, index: usize, ending: Ending, took: Duration, dice: u64) {
-        let send = self.in_flight.swap_remove(index);
+        let send = self.in_flight.remove(index);
         if ending == Ending::Ok {
             self.note_delivery(&send);
         }
@@ -308,7 +308,7 @@ impl World {
     }
 
     pub fn unsent(&mut self, index: usize, gone: bool) {
-        let send = self.in_flight.swap_remove(index);
+        let send = self.in_flight.remove(index);
         self.router.unsent(send.lane, send.sequence, send.attempt, gone, self.now);
     }
 
@@ -365,6 +365,7 @@ impl World {
 
     pub fn end_read(&mut self, index: usize, fails: bool, piece: usize) {
         self.sync();
+        // Its lane may be gone by now.
         if index >= self.reads.len() {
             return;
         }
@@ -434,7 +435,10 @@ impl World {
         }
         self.store.check();
         for (endpoint, _) in disabled {
-            self.change(LaneNo::from(endpoint), |sub| sub.spec.running = false);
+            let all = self.store.subscribed.values().filter(|sub| sub.spec.endpoint == endpoint);
+            for lane in all.map(|sub| sub.spec.lane).collect::<Vec<_>>() {
+                self.change(lane, |sub| sub.spec.running = false);
+            }
         }
     }
 
@@ -542,6 +546,8 @@ impl World {
             self.write_commit(false);
             self.end_commit();
             self.check();
+            let lanes = self.own_lanes();
+            self.store.redrives.retain(|(endpoint, _)| lanes.contains(&LaneNo::from(*endpoint)));
             if busy {
                 self.pass_time(100);
                 continue;

@@ -2,7 +2,7 @@
 
 use tidings_event::{Sequence, Timestamp};
 
-use super::Lane;
+use super::{Lane, PROBE_CHOICE};
 use crate::deliver::{Limits, Ordering, Send};
 
 /// An event that may be sent.
@@ -11,9 +11,6 @@ pub(in crate::deliver) enum Pick {
     Slot(Sequence),
     Retry(Sequence),
 }
-
-/// How many events a probe is chosen from.
-const PROBE_CHOICE: usize = 32;
 
 impl<E: Clone> Lane<E> {
     /// The event that may be sent now, if any.
@@ -78,6 +75,8 @@ impl<E: Clone> Lane<E> {
             }
         };
         let previous = if self.spec.ordering == Ordering::Strict { self.last_got } else { previous };
+        // A dead letter that is delivered after all may have been the last.
+        let previous = previous.filter(|previous| *previous != sequence);
         self.circuit.probe(sequence);
         if let Some(rate) = &mut self.rate {
             rate.take(now);

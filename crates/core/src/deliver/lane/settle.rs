@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidings_event::delivery::{AttemptResult, DeadReason, DeadRow, DisableReason};
 use tidings_event::{Sequence, Timestamp};
 
-use super::{Lane, STRICT};
+use super::{Lane, PARKED_MAX, STRICT};
 use crate::deliver::answer::{Verdict, judge};
 use crate::deliver::circuit::Waits;
 use crate::deliver::clock::{self, after};
@@ -70,8 +70,13 @@ impl<E: Clone> Lane<E> {
                     answer.retry_after.filter(|_| throttled && matches!(answer.result, AttemptResult::Status(_)));
                 let wait = wait.map(|wait| wait.min(self.spec.schedule.span())).filter(|wait| !wait.is_zero());
                 self.note_last(sequence, is_slot, is_probe, answer.result, refused && is_probe);
-                let first = attempt == 1 || self.spec.ordering == Ordering::Strict;
-                self.note_failure(sequence, is_slot, first, is_probe, wait, ended, pending);
+                let counts = match self.spec.ordering {
+                    Ordering::None => attempt == 1,
+                    // While nothing new can be sent for what waits behind it, a retry has to tell.
+                    Ordering::Entity => attempt == 1 || self.retries.len() >= PARKED_MAX,
+                    Ordering::Strict => true,
+                };
+                self.note_failure(sequence, is_slot, counts, is_probe, wait, ended, pending);
                 if is_slot {
                     self.fail_slot(sequence, wait, dice, limits, now, pending);
                 } else if is_probe {
@@ -135,7 +140,7 @@ impl<E: Clone> Lane<E> {
         &mut self,
         sequence: Sequence,
         is_slot: bool,
-        first: bool,
+        counts: bool,
         is_probe: bool,
         wait: Option<Duration>,
         ended: &Ended<'_>,
@@ -153,7 +158,7 @@ impl<E: Clone> Lane<E> {
         } else {
             self.retries.get_mut(sequence).is_some_and(|retry| retry.system)
         };
-        if first && self.circuit.failed(system, limits.open_after) {
+        if counts && self.circuit.failed(system, limits.open_after) {
             if self.circuit.open(answer.result, waits, until, dice, now) {
                 let (endpoint, lane) = (self.spec.endpoint, self.spec.lane);
                 pending.notice(Notice::CircuitOpened { endpoint, lane, last: answer.result });
@@ -315,7 +320,7 @@ impl<E: Clone> Lane<E> {
     /// Puts blocked events of a key behind the retry that they wait for, as far as there is room.
     fn park(&mut self, key: u64, limits: &Limits, now: Timestamp) {
         while let Some(sequence) = self.window.parkable(key) {
-            if !self.has_room_for_retries(limits) {
+            if !self.has_room_to_park(limits) {
                 self.unparked = true;
                 return;
             }
@@ -334,7 +339,7 @@ impl<E: Clone> Lane<E> {
 
     /// Parks what had to stay in the window for want of room.
     fn park_what_waits(&mut self, limits: &Limits, now: Timestamp) {
-        if !self.unparked || self.spec.ordering != Ordering::Entity || !self.has_room_for_retries(limits) {
+        if !self.unparked || self.spec.ordering != Ordering::Entity || !self.has_room_to_park(limits) {
             return;
         }
         self.unparked = false;
