@@ -119,6 +119,20 @@ impl Redriven {
         self.seen.insert((endpoint, sequence), 0).is_none()
     }
 
+    /// Those of these events that were taken over and given up again: once that is durable they may come anew.
+    pub(super) fn given_up(&self, dead: &[DeadRow]) -> Vec<(EndpointNo, Sequence)> {
+        if self.seen.is_empty() {
+            return Vec::new();
+        }
+        let keys = dead.iter().map(|row| (row.endpoint, row.sequence));
+        keys.filter(|key| self.seen.contains_key(key)).collect()
+    }
+
+    /// Forgets one.
+    pub(super) fn forget(&mut self, key: &(EndpointNo, Sequence)) {
+        self.seen.remove(key);
+    }
+
     /// A commit is durable. One that was read from the store just before the commit that removes it is still known for
     /// one commit more.
     pub(super) fn committed(&mut self) {

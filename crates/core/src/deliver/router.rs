@@ -37,6 +37,8 @@ pub struct Router<E> {
     committing: Option<Vec<(LaneNo, u32)>>,
     /// Lanes that end with the commit that is being written.
     ending: Vec<LaneNo>,
+    /// Events that were redriven and are given up again with the commit that is being written.
+    dying: Vec<(EndpointNo, Sequence)>,
     committed_at: Timestamp,
     /// A lane waits for a commit before it may send on.
     pressed: bool,
@@ -126,6 +128,7 @@ impl<E: Clone> Router<E> {
             redriven: Redriven::default(),
             committing: None,
             ending: Vec::new(),
+            dying: Vec::new(),
             committed_at: now,
             pressed: false,
             in_flight: 0,
@@ -465,6 +468,7 @@ impl<E: Clone> Router<E> {
         self.checkpoint = checkpoint;
         self.committing = Some(covers);
         self.ending.clone_from(&commit.ended);
+        self.dying = self.redriven.given_up(&commit.dead);
         Some((commit, notices))
     }
 
@@ -551,6 +555,9 @@ impl<E: Clone> Router<E> {
     pub fn committed(&mut self) {
         self.redriven.committed();
         self.ending.clear();
+        for key in std::mem::take(&mut self.dying) {
+            self.redriven.forget(&key);
+        }
         let covers = self.committing.take().unwrap_or_default();
         self.note_covered(covers);
     }

@@ -59,7 +59,8 @@ impl Subscribed {
 #[derive(Debug, Default)]
 pub struct Store {
     pub log: Vec<Logged>,
-    pub heads: BTreeMap<i64, u64>,
+    /// Each tenant's events in the log, by index.
+    tenants: BTreeMap<i64, Vec<usize>>,
     pub subscribed: BTreeMap<LaneNo, Subscribed>,
     pub checkpoint: u64,
     pub rows: BTreeMap<LaneNo, LaneRow>,
@@ -76,19 +77,29 @@ pub struct Store {
 
 impl Store {
     pub fn append(&mut self, tenant: i64, entity: Option<u8>, kind: u8, now: Timestamp) {
-        let head = self.heads.entry(tenant).or_default();
-        *head += 1;
+        let indexes = self.tenants.entry(tenant).or_default();
+        indexes.push(self.log.len());
+        let sequence = indexes.len() as u64;
         let recorded_at = self.log.last().map_or(now, |last| last.recorded_at.max(now));
         let position = self.log.len() as u64 + 1;
-        self.log.push(Logged { position, sequence: *head, tenant, entity, kind, recorded_at });
+        self.log.push(Logged { position, sequence, tenant, entity, kind, recorded_at });
+    }
+
+    fn indexes(&self, tenant: i64) -> &[usize] {
+        self.tenants.get(&tenant).map_or(&[], Vec::as_slice)
     }
 
     pub fn head(&self, tenant: i64) -> u64 {
-        self.heads.get(&tenant).copied().unwrap_or(0)
+        self.indexes(tenant).len() as u64
     }
 
     pub fn of_tenant(&self, tenant: i64) -> impl Iterator<Item = &Logged> {
-        self.log.iter().filter(move |event| event.tenant == tenant)
+        self.after(tenant, 0)
+    }
+
+    pub fn after(&self, tenant: i64, sequence: u64) -> impl Iterator<Item = &Logged> {
+        let from = (sequence as usize).min(self.indexes(tenant).len());
+        self.indexes(tenant)[from..].iter().map(|index| &self.log[*index])
     }
 
     /// The lanes that want an event, as an index would find them.

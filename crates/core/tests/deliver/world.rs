@@ -260,7 +260,7 @@ impl World {
 
     fn event(&self, lane: LaneNo, sequence: u64) -> Logged {
         let tenant = self.store.subscribed[&lane].spec.tenant.0;
-        *self.store.of_tenant(tenant).find(|event| event.sequence == sequence).unwrap()
+        *self.store.after(tenant, sequence - 1).next().unwrap()
     }
 
     fn key(&self, lane: LaneNo, event: &Logged) -> Option<Option<u8>> {
@@ -376,8 +376,7 @@ impl World {
         let sub = &self.store.subscribed[&read.lane];
         let head = self.store.head(read.tenant.0);
         let mut done = ReadDone { items: Vec::new(), upto: read.after, at_head: false };
-        let above = self.store.of_tenant(read.tenant.0).filter(|event| event.sequence > read.after.0);
-        for event in above.take(piece.max(1)) {
+        for event in self.store.after(read.tenant.0, read.after.0).take(piece.max(1)) {
             if read.upto.is_some_and(|upto| event.sequence > upto.0) || done.items.len() >= read.limit {
                 break;
             }
