@@ -47,6 +47,14 @@ impl Pending {
         self.notices.push(notice);
     }
 
+    /// An endpoint is not delivered to any longer; told once, whichever of its lanes find out.
+    pub(super) fn disable(&mut self, endpoint: EndpointNo, reason: DisableReason) {
+        if self.disabled.iter().all(|(of, _)| *of != endpoint) {
+            self.disabled.push((endpoint, reason));
+            self.notice(Notice::Disabled { endpoint, reason });
+        }
+    }
+
     /// An event is given up; with a notice, unless it is one of Tidings itself.
     pub(super) fn give_up(&mut self, row: DeadRow, system: bool) {
         self.dead.push(row);

@@ -13,7 +13,7 @@ use super::concurrency::Concurrency;
 use super::rate::Rate;
 use super::retries::{Retries, Retry};
 use super::window::Window;
-use super::{Item, LaneSpec, Limits, Notice, Ordering, Read, ReadDone};
+use super::{Item, LaneSpec, Limits, Ordering, Read, ReadDone};
 
 mod keep;
 mod pick;
@@ -144,7 +144,7 @@ impl<E: Clone> Lane<E> {
             let mut retry = Retry::restored(&retry, since);
             // One that it is ordered behind may have been delivered without a commit that covers it. That one is found
             // when the log is read again, and goes first.
-            retry.held = again && retry.key.is_some();
+            retry.held = again && retry.key.is_some() && spec.ordering == Ordering::Entity;
             retries.insert(sequence, retry);
         }
         let replay = spec.lane.replay().is_some();
@@ -269,6 +269,9 @@ impl<E: Clone> Lane<E> {
         };
         self.window.reorder(key, |key| waits(retries, ordering, key));
         self.unparked = true;
+        for sequence in self.known.keys() {
+            self.retries.release_held(*sequence);
+        }
     }
 
     /// An event matched. False when that changes nothing.
@@ -462,12 +465,15 @@ impl<E: Clone> Lane<E> {
         changed
     }
 
-    /// Stops by itself until it is configured anew.
+    /// Stops by itself until it is configured anew. One that stands still anyway has nothing to tell: an answer that
+    /// was under way when it was stopped says nothing new.
     fn stop(&mut self, reason: DisableReason, pending: &mut Pending) {
+        if !self.runs() {
+            return;
+        }
         self.stopped = true;
         self.stand_still();
-        pending.disabled.push((self.spec.endpoint, reason));
-        pending.notice(Notice::Disabled { endpoint: self.spec.endpoint, reason });
+        pending.disable(self.spec.endpoint, reason);
     }
 
     /// Whether its circuit is open for so long without a break.

@@ -502,6 +502,29 @@ fn an_endpoint_that_is_gone_is_disabled_and_goes_on_where_it_stood_when_it_is_en
 }
 
 #[test]
+fn an_endpoint_that_says_several_times_that_it_is_gone_is_disabled_once() {
+    let (mut world, lane) = world(Ordering::None);
+    append(&mut world, 1, 5);
+    world.send(usize::MAX);
+    let sequences = in_flight(&world, lane);
+    assert!(sequences.len() >= 4, "{sequences:?}");
+    answer_one(&mut world, lane, sequences[0], Ending::Gone);
+    answer_one(&mut world, lane, sequences[1], Ending::Gone);
+    let (first, notices) = commit(&mut world).unwrap();
+    let endpoint = EndpointNo(lane.0);
+    assert_eq!(first.disabled, [(endpoint, DisableReason::Gone)]);
+    assert_eq!(notices, [Notice::Disabled { endpoint, reason: DisableReason::Gone }]);
+    // One that was under way comes back before the change is known, one after.
+    answer_one(&mut world, lane, sequences[2], Ending::Gone);
+    world.change(lane, |sub| sub.spec.running = false);
+    world.sync();
+    answer_one(&mut world, lane, sequences[3], Ending::Gone);
+    let (second, notices) = commit(&mut world).unwrap();
+    assert_eq!((second.disabled.len(), notices.len()), (0, 0), "{notices:?}");
+    world.heal();
+}
+
+#[test]
 fn an_open_circuit_is_probed_with_the_oldest_event_and_closed_by_it() {
     let (mut world, lane) = world(Ordering::None);
     append(&mut world, 1, 400);
