@@ -45,8 +45,8 @@ pub(super) fn start(attempt: Attempt, results: mpsc::Sender<Done>) {
             tracing::error!(lane = lane.0, %sequence, "an attempt panicked");
             Done::Unsent { lane, sequence, attempt: number, gone: false }
         });
-        // There is room for every result that can be under way; it is missing only where nobody waits any more.
-        let _nobody = results.try_send(done);
+        // Waits for room only behind those of lanes that were removed; fails only where nobody waits any more.
+        let _nobody = results.send(done).await;
     });
 }
 

@@ -88,7 +88,16 @@ impl LaneRead {
         let (mut looked_at, mut bytes) = (0, 0);
         let mut reached = None;
         while done.upto < end {
-            let (events, at_end) = self.chunk(Place { no: tenant, partition: self.partition }, done.upto).await?;
+            let place = Place { no: tenant, partition: self.partition };
+            let (events, at_end) = match self.chunk(place, done.upto).await? {
+                Chunk::Found { events, at_end } => (events, at_end),
+                Chunk::Erased { upto } => {
+                    // Nobody can be sent what is no more; what is left of the log comes next.
+                    tracing::warn!(lane = self.read.lane.0, after = %done.upto, %upto, "events were erased undelivered");
+                    done.upto = upto.min(end);
+                    continue;
+                }
+            };
             looked_at += events.len();
             for event in &events {
                 let recorded = &event.recorded;
@@ -133,24 +142,38 @@ impl LaneRead {
         (reaches && after >= last).then_some((events, true))
     }
 
-    /// Events that follow a sequence, from memory or from the log, and whether they reach the tenant's last.
-    async fn chunk(&self, place: Place, after: Sequence) -> tidings_store::Result<(Vec<Arc<FeedEvent>>, bool)> {
+    /// Events that follow a sequence, from memory or from the log.
+    async fn chunk(&self, place: Place, after: Sequence) -> tidings_store::Result<Chunk> {
         let routed = self.routed.unwrap_or_default();
-        if let Some(found) = self.means.tail.read_to_end(place, after, CHUNK.events, routed) {
-            return Ok(found);
+        if let Some((events, at_end)) = self.means.tail.read_to_end(place, after, CHUNK.events, routed) {
+            return Ok(Chunk::Found { events, at_end });
         }
-        if let Some(found) = self.known(place, after) {
-            return Ok(found);
+        if let Some((events, at_end)) = self.known(place, after) {
+            return Ok(Chunk::Found { events, at_end });
         }
         let slice = self.means.store.feed(place.no, after, CHUNK).await?;
+        if after < slice.floor {
+            return Ok(Chunk::Erased { upto: slice.floor });
+        }
         let last = slice.events.last().map_or(after, |event| event.sequence);
         if slice.events.is_empty() && after < slice.head {
             let reason = format!("the log of tenant {} has a gap after {after}", place.no);
             return Err(tidings_store::Error::Broken(reason));
         }
         let events = slice.events.into_iter().map(|event| Arc::new(FeedEvent::new(event))).collect();
-        Ok((events, last >= slice.head))
+        Ok(Chunk::Found { events, at_end: last >= slice.head })
     }
+}
+
+/// What follows a sequence in a tenant's log.
+enum Chunk {
+    Found {
+        events: Vec<Arc<FeedEvent>>,
+        /// Whether they reach the tenant's last.
+        at_end: bool,
+    },
+    /// What follows was erased, up to this sequence.
+    Erased { upto: Sequence },
 }
 
 #[cfg(test)]

@@ -140,6 +140,11 @@ impl Run {
         let cancelled = ending.cancelled();
         tokio::pin!(cancelled);
         loop {
+            // Asked for each time: a router that always has something to do would not hear of it below.
+            if matches!(phase, Phase::Working) && ending.is_cancelled() {
+                self.router.drain();
+                phase = Phase::Draining(Instant::now() + DRAIN_MAX);
+            }
             let now = self.clock.now();
             let more = if let Phase::Working = phase {
                 self.step(now)?
@@ -158,10 +163,7 @@ impl Run {
                     biased;
                     _ = results.recv_many(&mut batch, RESULTS) => {}
                     _ = self.mark.changed(), if matches!(phase, Phase::Working) => {}
-                    () = &mut cancelled, if matches!(phase, Phase::Working) => {
-                        self.router.drain();
-                        phase = Phase::Draining(Instant::now() + DRAIN_MAX);
-                    }
+                    () = &mut cancelled, if matches!(phase, Phase::Working) => {}
                     () = &mut alarm => {}
                 }
             }
@@ -342,7 +344,8 @@ pub(super) fn spawn(results: &mpsc::Sender<Done>, work: impl Future<Output = Don
     let results = results.clone();
     tokio::spawn(async move {
         let done = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Done::Panicked);
-        // There is room for every result that can be under way; it is missing only where nobody waits any more.
-        let _nobody = results.try_send(done);
+        // There is room for every result that can be under way, but for those of lanes that were removed meanwhile. It
+        // fails only where nobody waits any more.
+        let _nobody = results.send(done).await;
     });
 }

@@ -1,11 +1,15 @@
 //! Events that memory does not hold: they come from the log, and nobody sees a difference.
 
-use tidings_engine::endpoints::{EndpointPatch, EndpointSettings, From, NewEndpoint, Ordering, Wanted};
+use std::sync::atomic::Ordering as Memory;
 
-use crate::bench::{ACME, Bench, endpoint, idle_options, options};
+use tidings_engine::endpoints::{
+    EndpointPatch, EndpointSettings, From, NewEndpoint, NewReplay, Ordering, Until, Wanted,
+};
+
+use crate::bench::{ACME, Bench, endpoint, idle_options, options, who};
 use crate::on_both;
 use crate::receiver::{React, Receiver, order};
-use crate::support::{Log, event, numbered, sequences, typed};
+use crate::support::{FaultyStore, Log, event, numbered, sequences, tenant, typed};
 
 fn strict(url: &str) -> NewEndpoint {
     let settings = EndpointSettings { ordering: Ordering::Strict, ..EndpointSettings::default() };
@@ -66,6 +70,40 @@ on_both! {
         bench.update(&created.id, EndpointPatch { status, ..EndpointPatch::default() }).await;
         let got = receiver.all(1..=3_100).await;
         assert_eq!(order(&got), sequences(1..=3_100), "each once, in order");
+        bench.engine.shutdown().await;
+    }
+
+    async fn a_lane_that_stood_still_for_longer_than_events_are_kept_goes_on_with_those_that_are(log: Log) {
+        let before = Bench::start(&log).await;
+        let (receiver, other) = (Receiver::healthy().await, Receiver::healthy().await);
+        before.create(strict(&other.url)).await;
+        before.append(numbered(ACME, 10)).await;
+        let (created, _) =
+            before.create(NewEndpoint { from: From::Start, paused: true, ..strict(&receiver.url) }).await;
+        let new = NewReplay {
+            from: From::Start,
+            until: Some(Until::Sequence(3)),
+            types: Vec::new(),
+            filter: None,
+            rate_per_s: None,
+            dry_run: false,
+        };
+        let started = before.endpoints.replay(&who(), &tenant(ACME), &created.id, new).await.unwrap();
+        let replay = started.replay.unwrap();
+        // The router is past all of them when the next one begins.
+        other.all(1..=10).await;
+        before.engine.shutdown().await;
+        let faulty = FaultyStore::over(log.store().await);
+        faulty.floor.store(5, Memory::SeqCst);
+        let bench = Bench::over(&log, faulty, options("a")).await;
+        let status = Some(Wanted::Active);
+        bench.update(&created.id, EndpointPatch { status, ..EndpointPatch::default() }).await;
+        let got = receiver.all(6..=10).await;
+        assert_eq!(order(&got), sequences(6..=10), "each once, in order");
+        // Nothing is left of what the replay was for.
+        let asked = || async { bench.endpoints.replay_get(&tenant(ACME), &created.id, &replay.id).await.unwrap() };
+        let ended = bench.until("the replay to end", asked, |one| one.ended_at.is_some()).await;
+        assert_eq!((ended.delivered, ended.dead), (0, 0));
         bench.engine.shutdown().await;
     }
 }

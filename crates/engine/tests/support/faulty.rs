@@ -220,8 +220,12 @@ impl Store for FaultyStore {
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
         self.feeds.fetch_add(1, Ordering::SeqCst);
-        let slice = self.inner.feed(tenant, after, limit).await?;
-        Ok(FeedSlice { floor: slice.floor.max(Sequence(self.floor.load(Ordering::SeqCst))), ..slice })
+        let mut slice = self.inner.feed(tenant, after, limit).await?;
+        slice.floor = slice.floor.max(Sequence(self.floor.load(Ordering::SeqCst)));
+        if after < slice.floor {
+            slice.events.clear();
+        }
+        Ok(slice)
     }
 
     async fn sequence_before(&self, tenant: TenantNo, moment: Timestamp) -> Result<Sequence> {
