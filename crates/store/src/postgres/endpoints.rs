@@ -146,8 +146,10 @@ impl Change {
         flight.simple("BEGIN");
         let heads = encoding::heads_locked(Some(self.partition), &appends);
         let locks = Locks::add(&mut flight, lease, heads).await?;
-        let own = flight.add(lease, BY_ID, params![self.tenant.get(), self.id.as_str()]).await?;
+        // The checkpoint before the lane's row: a router may commit between the two, and a lane that has no row yet must
+        // not be taken for one that stands at a checkpoint which came together with its row.
         let bounds = flight.add(lease, BOUNDS, params![self.tenant.get(), partition]).await?;
+        let own = flight.add(lease, BY_ID, params![self.tenant.get(), self.id.as_str()]).await?;
         let within = Within::look(&mut flight, lease, appends).await?;
         let answers = flight.send(lease).await?;
 
