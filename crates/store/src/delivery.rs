@@ -170,7 +170,7 @@ pub enum RouteOutcome {
         /// The partition's revision after it, if the commit changed endpoints.
         revision: Option<Revision>,
     },
-    /// Another owner has the partition: nothing was written.
+    /// Another owner has the partition, or the log is not what the router saw: nothing was written.
     Fenced,
 }
 
@@ -405,7 +405,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges>;
 
     /// Writes a router's commit and the appends that go with it in one transaction, proved by its epoch: the first
-    /// statement moves the checkpoint where the epoch holds, and finds no row otherwise.
+    /// statement moves the checkpoint where the epoch holds, and finds no row otherwise. Neither does it where the
+    /// checkpoint would fall, or move beyond the log's end: then the log became shorter than the router saw it.
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome>;
 
     /// Attempts of one endpoint, its replays' too, newest first.

@@ -29,11 +29,14 @@ use crate::{Append, Error, Result, RouteOutcome};
 /// From so many attempts on a binary copy is cheaper than arrays, although it takes two more trips.
 const COPY_ROWS_MIN: usize = 200;
 
-/// Proves the epoch, moves the checkpoint and renews the lease. Divides by zero where the epoch is spent.
+/// Proves the epoch, moves the checkpoint and renews the lease. Divides by zero where the epoch is spent. The checkpoint
+/// never moves beyond the log's end: a database that failed over to a replica that was behind has a shorter log than the
+/// router saw, and what comes later at those positions would never be routed.
 pub(super) const FENCE: &str = concat!(
     "WITH held AS (UPDATE tidings.routers SET checkpoint = $3, renewed_at = ",
     now!(),
-    " WHERE partition = $1 AND epoch = $2 AND checkpoint <= $3 AND node IS NOT NULL RETURNING 1) \
+    " WHERE partition = $1 AND epoch = $2 AND checkpoint <= $3 AND node IS NOT NULL \
+      AND (checkpoint = $3 OR $3 <= (SELECT position FROM tidings.partitions WHERE id = $1)) RETURNING 1) \
       SELECT 1 / count(*) FROM held"
 );
 pub(super) const INSERT_ATTEMPTS: &str = "\

@@ -27,7 +27,7 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (routers::CHANGED_ENDPOINTS, &["endpoints_by_revision", "tenants_pkey"]),
     (routers::CHANGED_REPLAYS, &["replays_by_revision"]),
     (routers::REDRIVES, &["redrives_pkey"]),
-    (commit_route::FENCE, &["routers_pkey"]),
+    (commit_route::FENCE, &["routers_pkey", "partitions_pkey"]),
     (commit_route::DELETE_LANES, &["lanes_pkey"]),
     (commit_route::DELETE_RETRIES, &["retries_pkey"]),
     (commit_route::DELETE_CIRCUITS, &["circuits_pkey"]),

@@ -12,10 +12,12 @@ use crate::names::Names;
 use crate::row::signed;
 use crate::{Append, Result, RouteOutcome};
 
-/// Proves the epoch, moves the checkpoint and renews the lease.
+/// Proves the epoch, moves the checkpoint and renews the lease. The checkpoint never moves beyond the log's end: what
+/// came later at those positions would never be routed.
 pub(super) const FENCE: &str = "\
     UPDATE routers SET checkpoint = ?3, renewed_at = ?4 \
-    WHERE partition = ?1 AND epoch = ?2 AND checkpoint <= ?3 AND node IS NOT NULL";
+    WHERE partition = ?1 AND epoch = ?2 AND checkpoint <= ?3 AND node IS NOT NULL \
+      AND (checkpoint = ?3 OR ?3 <= (SELECT position FROM partitions WHERE id = ?1))";
 pub(super) const INSERT_ATTEMPT: &str = "\
     INSERT INTO attempts (day, endpoint, at, lane, sequence, attempt, duration_us, result, answer) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";

@@ -16,7 +16,7 @@ use crate::deliver::{
     retry_row, set_status,
 };
 use crate::home::Home;
-use crate::make::{all_of, event, ids, moment, place, place_in};
+use crate::make::{all_of, append, event, ids, moment, place, place_in};
 use crate::replays::replay;
 
 const P0: PartitionId = PartitionId(0);
@@ -99,12 +99,15 @@ pub(crate) async fn a_commit_of_a_spent_epoch_writes_nothing_at_all(home: Home) 
 
 pub(crate) async fn a_checkpoint_never_falls(home: Home) {
     let store = home.open().await;
+    append(&*store, (0..6).map(|at| event("acme", &format!("e{at}"))).collect()).await;
     let claimed = claim(&*store, 0).await;
     let at = |checkpoint: u64| RouteCommit { checkpoint: Position(checkpoint), ..nothing(0, claimed) };
     commit(&*store, &at(5)).await;
     commit(&*store, &at(5)).await;
     assert!(matches!(store.commit_route(&at(4), Vec::new()).await.unwrap(), RouteOutcome::Fenced));
     commit(&*store, &at(6)).await;
+    // Nor does it move beyond the log, which may have become shorter than the router saw it.
+    assert!(matches!(store.commit_route(&at(7), Vec::new()).await.unwrap(), RouteOutcome::Fenced));
     assert_eq!(claim(&*store, 0).await.checkpoint, Position(6));
     for sql in
         ["UPDATE routers SET checkpoint = 5 WHERE partition = 0", "UPDATE routers SET epoch = 0 WHERE partition = 0"]
@@ -351,6 +354,7 @@ pub(crate) async fn of_two_owners_only_the_newer_one_writes(home: Home) {
     let store = home.open().await;
     let tenant = place(&*store, "acme").await;
     let one = put(&*store, new_endpoint(&tenant, 1), None).await;
+    append(&*store, (0..40).map(|at| event("acme", &format!("e{at}"))).collect()).await;
     let owners: Vec<_> = (0..4)
         .map(|owner| {
             let (store, one) = (Arc::clone(&store), one.clone());
