@@ -87,7 +87,10 @@ pub fn micros(duration: Duration) -> i64 {
 }
 
 impl World {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(mut limits: Limits) -> Self {
+        // As the router does.
+        let least = 2 * (limits.window + usize::from(limits.lane_in_flight_max));
+        limits.undurable_max = limits.undurable_max.max(least);
         let now = Timestamp::from_micros(1_000_000_000_000_000);
         let store = Store::default();
         let router = Router::new(PartitionId(0), Epoch(1), Position(0), vec![], vec![], vec![], limits.clone(), now);
@@ -540,7 +543,7 @@ impl World {
                 self.answer(0, Ending::Ok, Duration::from_millis(1), round);
             }
             if self.router.commit_due(self.now) {
-                self.begin_commit();
+                busy |= self.begin_commit();
             }
             self.write_commit(false);
             self.end_commit();
