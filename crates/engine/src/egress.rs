@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
 use tidings_event::delivery::Failure;
 use tokio::time::{Instant, timeout_at};
 
@@ -178,20 +179,47 @@ impl Shared {
     async fn post(&self, call: &Call, deadline: Instant) -> Result<Reply, SendError> {
         let Call { target, headers, body, .. } = call;
         let request = || target.request(Method::POST, headers.clone(), body.clone());
-        if let Some(mut kept) = self.pool.take(target.origin()) {
-            match kept.exchange(request(), Read::Body).await {
-                Ok(reply) => {
-                    self.pool.put(target.origin(), kept);
-                    return Ok(reply);
-                }
-                Err(broken) if broken.before_any_answer => {}
-                Err(broken) => return Err(broken.into_error()),
+        let origin = target.origin();
+        let mut kept = self.pool.take(origin);
+        let mut turn = None;
+        if kept.is_none() {
+            turn = self.pool.turn_to_dial(origin).await;
+            // Another request may have ended while this one waited.
+            kept = self.pool.take(origin);
+        }
+        if let Some(kept) = kept {
+            turn = None;
+            if let Some(answer) = self.over_kept(kept, target, request()).await {
+                return answer;
             }
         }
+        let turn = match turn {
+            Some(turn) => Some(turn),
+            None => self.pool.turn_to_dial(origin).await,
+        };
         let mut fresh = self.dial(target, deadline).await?;
+        drop(turn);
         let reply = fresh.exchange(request(), Read::Body).await.map_err(Broken::into_error)?;
-        self.pool.put(target.origin(), fresh);
+        self.pool.put(origin, fresh);
         Ok(reply)
+    }
+
+    /// Sends a request over a connection that was kept; nothing if that was closed meanwhile, so that a new one is to
+    /// be tried.
+    async fn over_kept(
+        &self,
+        mut kept: Connection,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> Option<Result<Reply, SendError>> {
+        match kept.exchange(request, Read::Body).await {
+            Ok(reply) => {
+                self.pool.put(target.origin(), kept);
+                Some(Ok(reply))
+            }
+            Err(broken) if broken.before_any_answer => None,
+            Err(broken) => Some(Err(broken.into_error())),
+        }
     }
 
     async fn dial(&self, target: &Target, deadline: Instant) -> Result<Connection, SendError> {

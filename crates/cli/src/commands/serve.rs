@@ -85,6 +85,7 @@ impl Keys {
 
 async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, end_with_stdin: bool) -> Result<(), Failure> {
     let mut stop = Stop::new(end_with_stdin)?;
+    tidings_server::install_metrics();
     let id = layers.text("node_id").map_or_else(|| data.node_id(), |id| Ok(id.to_owned()))?;
     let node = Node { id, master: keys.master };
     let listen = &layers.get("listen").text;

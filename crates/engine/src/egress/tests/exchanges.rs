@@ -68,6 +68,31 @@ async fn requests_under_way_at_once_have_connections_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_busy_origin_is_not_dialled_again_and_again() {
+    let receiver = Receiver::answering(OK).await;
+    let egress = local();
+    let url = receiver.url();
+    for _ in 0..4 {
+        let all = futures_util::future::join_all((0..600).map(|_| post(&egress, &url))).await;
+        assert!(all.iter().all(Result::is_ok));
+    }
+    assert!(receiver.accepted() <= 600, "{} connections", receiver.accepted());
+}
+
+#[tokio::test]
+async fn connections_to_one_origin_are_made_a_few_at_a_time() {
+    let (pool, origin) = (pool::Pool::default(), Arc::from("http://receiver"));
+    let mut turns = Vec::new();
+    while let Some(turn) = pool.turn_to_dial(&origin).now_or_never() {
+        turns.push(turn);
+    }
+    assert_eq!(turns.len(), 16);
+    assert!(pool.turn_to_dial(&Arc::from("http://another")).now_or_never().is_some(), "others have their own");
+    turns.pop();
+    assert!(pool.turn_to_dial(&origin).now_or_never().is_some());
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_was_closed_is_replaced_and_the_attempt_succeeds() {
     // It is closed at once, or only when the next request is there already.
     for waits in [false, true] {
