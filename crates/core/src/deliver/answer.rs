@@ -18,8 +18,8 @@ pub(super) enum Verdict {
     Failed {
         /// The endpoint is overloaded or asks for less.
         throttled: bool,
-        /// The endpoint itself refused this event: another one may fare better.
-        refused: bool,
+        /// The endpoint was reached, so that the event itself may be the cause: another one may fare better.
+        reached: bool,
     },
 }
 
@@ -27,10 +27,12 @@ pub(super) fn judge(result: AttemptResult) -> Verdict {
     match result {
         AttemptResult::Status(200..=299) => Verdict::Delivered,
         AttemptResult::Status(410) => Verdict::Gone,
-        AttemptResult::Status(429 | 502 | 503 | 504) => Verdict::Failed { throttled: true, refused: false },
-        AttemptResult::Status(_) => Verdict::Failed { throttled: false, refused: true },
-        AttemptResult::Failed(Failure::Timeout) => Verdict::Failed { throttled: true, refused: false },
-        AttemptResult::Failed(_) => Verdict::Failed { throttled: false, refused: false },
+        AttemptResult::Status(429 | 502 | 503 | 504) => Verdict::Failed { throttled: true, reached: true },
+        AttemptResult::Status(_) => Verdict::Failed { throttled: false, reached: true },
+        AttemptResult::Failed(failure) => {
+            let reached = matches!(failure, Failure::Timeout | Failure::Reset | Failure::Protocol);
+            Verdict::Failed { throttled: failure == Failure::Timeout, reached }
+        }
     }
 }
 
@@ -65,18 +67,16 @@ mod tests {
             let expected = match status {
                 200..=299 => Verdict::Delivered,
                 410 => Verdict::Gone,
-                429 | 502 | 503 | 504 => Verdict::Failed { throttled: true, refused: false },
-                _ => Verdict::Failed { throttled: false, refused: true },
+                429 | 502 | 503 | 504 => Verdict::Failed { throttled: true, reached: true },
+                _ => Verdict::Failed { throttled: false, reached: true },
             };
             assert_eq!(judge(AttemptResult::Status(status)), expected, "{status}");
         }
         for failure in Failure::ALL {
             let throttled = *failure == Failure::Timeout;
-            assert_eq!(
-                judge(AttemptResult::Failed(*failure)),
-                Verdict::Failed { throttled, refused: false },
-                "{failure:?}"
-            );
+            let reached = throttled || [Failure::Reset, Failure::Protocol].contains(failure);
+            let expected = Verdict::Failed { throttled, reached };
+            assert_eq!(judge(AttemptResult::Failed(*failure)), expected, "{failure:?}");
         }
     }
 

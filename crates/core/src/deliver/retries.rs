@@ -29,7 +29,7 @@ pub(super) struct Retry {
     pub(super) attempts: u32,
     /// Attempts made that do not.
     pub(super) uncounted: u32,
-    /// Probes that the endpoint refused for the event's own sake.
+    /// Probes that failed although the endpoint was reached.
     pub(super) refused: u32,
     pub(super) next_at: Timestamp,
     pub(super) key: Option<u64>,

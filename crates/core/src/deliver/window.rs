@@ -37,7 +37,7 @@ pub(super) struct Slot<E> {
     pub(super) previous: Option<Sequence>,
     /// Attempts made that did not count against its schedule.
     pub(super) uncounted: u32,
-    /// Attempts that the endpoint refused for the event's own sake.
+    /// Probes that failed although the endpoint was reached.
     pub(super) refused: u32,
     pub(super) last: Option<AttemptResult>,
     pub(super) system: bool,

@@ -266,12 +266,10 @@ fn drive(world: &mut World) {
 
 fn change_something(world: &mut World, step: Step) {
     match step {
-        Step::Create { tenant, ordering: order, schedule: delays, after, mask } => {
-            if world.own_lanes().len() < 6 {
-                let tenant = i64::from(tenant % 2) + 1;
-                let after = after.map(u64::from);
-                world.create(tenant, ordering(order), schedule(delays), after, mask | 1 << (mask % 4));
-            }
+        Step::Create { tenant, ordering: order, schedule: delays, after, mask } if world.own_lanes().len() < 6 => {
+            let tenant = i64::from(tenant % 2) + 1;
+            let after = after.map(u64::from);
+            world.create(tenant, ordering(order), schedule(delays), after, mask | 1 << (mask % 4));
         }
         Step::Change { which, change } => {
             let Some(lane) = pick(&world.own_lanes(), which) else { return };
@@ -321,6 +319,7 @@ fn change_something(world: &mut World, step: Step) {
 /// Steps that one run of the tests takes at least.
 const STEPS_MIN: u64 = 100_000;
 
+#[expect(clippy::disallowed_methods, reason = "a test may be told to run longer")]
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }

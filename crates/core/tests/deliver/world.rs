@@ -594,6 +594,7 @@ impl World {
 }
 
 /// Prints what happens, where `TIDINGS_MODEL_TRACE` asks for it.
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it is asked for")]
 fn trace(text: impl FnOnce() -> String) {
     if std::env::var_os("TIDINGS_MODEL_TRACE").is_some() {
         println!("{}", text());

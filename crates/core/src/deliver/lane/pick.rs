@@ -40,8 +40,8 @@ impl<E: Clone> Lane<E> {
         }
     }
 
-    /// The event to probe with: the oldest, retries first. One that the endpoint refused for its own sake comes after
-    /// the others, or an event that can never be delivered would keep a healthy endpoint's circuit open.
+    /// The event to probe with: the oldest, retries first. One that failed although the endpoint was
+    /// reached comes after the others, or an event that can never be delivered would keep a healthy endpoint's circuit open.
     fn pick_probe(&mut self) -> Option<Pick> {
         if self.spec.ordering == Ordering::Strict
             && let Some((first, can)) = self.retries.first_ordered()

@@ -56,27 +56,40 @@ impl<E: Clone> Lane<E> {
             Verdict::Gone => {
                 self.note_last(sequence, is_slot, true, answer.result, false);
                 if is_slot {
-                    self.window.give_back(sequence)
+                    self.window.give_back(sequence);
                 } else {
-                    self.retries.give_back(sequence)
+                    self.retries.give_back(sequence);
                 }
                 if is_probe {
                     self.circuit.forget_probe(now);
                 }
                 self.stop(DisableReason::Gone, pending);
             }
-            Verdict::Failed { throttled, refused } => {
+            Verdict::Failed { throttled, reached } => {
                 let wait =
                     answer.retry_after.filter(|_| throttled && matches!(answer.result, AttemptResult::Status(_)));
                 let wait = wait.map(|wait| wait.min(self.spec.schedule.span())).filter(|wait| !wait.is_zero());
-                self.note_last(sequence, is_slot, is_probe, answer.result, refused && is_probe);
-                let counts = match self.spec.ordering {
-                    Ordering::None => attempt == 1,
-                    // While nothing new can be sent for what waits behind it, a retry has to tell.
-                    Ordering::Entity => attempt == 1 || self.retries.len() >= PARKED_MAX,
-                    Ordering::Strict => true,
+                self.note_last(sequence, is_slot, is_probe, answer.result, reached && is_probe);
+                let one_too_many = match self.spec.ordering {
+                    Ordering::None => {
+                        if attempt == 1 {
+                            limits.open_after
+                        } else {
+                            u32::MAX
+                        }
+                    }
+                    // What waits behind it is all that the lane has, and nothing was delivered since it failed.
+                    Ordering::Entity if attempt > 1 && self.retries.len() >= PARKED_MAX => 1,
+                    Ordering::Entity => {
+                        if attempt == 1 {
+                            limits.open_after
+                        } else {
+                            u32::MAX
+                        }
+                    }
+                    Ordering::Strict => limits.open_after,
                 };
-                self.note_failure(sequence, is_slot, counts, is_probe, wait, ended, pending);
+                self.note_failure(sequence, is_slot, one_too_many, is_probe, wait, ended, pending);
                 if is_slot {
                     self.fail_slot(sequence, wait, dice, limits, now, pending);
                 } else if is_probe {
@@ -140,7 +153,7 @@ impl<E: Clone> Lane<E> {
         &mut self,
         sequence: Sequence,
         is_slot: bool,
-        counts: bool,
+        one_too_many: u32,
         is_probe: bool,
         wait: Option<Duration>,
         ended: &Ended<'_>,
@@ -158,7 +171,7 @@ impl<E: Clone> Lane<E> {
         } else {
             self.retries.get_mut(sequence).is_some_and(|retry| retry.system)
         };
-        if counts && self.circuit.failed(system, limits.open_after) {
+        if one_too_many < u32::MAX && self.circuit.failed(system, one_too_many) {
             if self.circuit.open(answer.result, waits, until, dice, now) {
                 let (endpoint, lane) = (self.spec.endpoint, self.spec.lane);
                 pending.notice(Notice::CircuitOpened { endpoint, lane, last: answer.result });
