@@ -19,7 +19,7 @@ use crate::events::envelope;
 use crate::feed::fill;
 use crate::load::{Connection, get, post, request};
 use crate::report::{Figure, Report, Target};
-use crate::server::{KEY, Server, Setup, children_cpu_seconds, own_cpu_seconds};
+use crate::server::{KEY, Server, Setup, children_cpu_seconds, free_address, own_cpu_seconds};
 use crate::sink::{Stats, micros_now};
 
 /// Requests under way at once to the bare sink.
@@ -319,7 +319,8 @@ impl Bench {
     /// Memory with a long backlog behind an endpoint that is dead, and while that drains slowly.
     async fn memory(&self, report: &mut Report, scale: Scale) -> Result<()> {
         let stage = Stage::open(self.server.as_ref()).await?;
-        let path = stage.endpoint_at("acme", "http://127.0.0.1:9/dead", "").await?;
+        let nobody = format!("http://{}/dead", free_address()?);
+        let path = stage.endpoint_at("acme", &nobody, "").await?;
         let count = scale.of(1_000_000);
         fill(&stage.tidings, count).await?;
         let dead = stage.tidings.resident_mib()?;
@@ -355,7 +356,7 @@ async fn paced(stage: &Stage, tenant: &str, name: &str, count: u64, per_second: 
 
 /// Statements and transactions of the database for each thousand deliveries of a backlog.
 async fn statements(report: &mut Report, scale: Scale) -> Result<()> {
-    let settings = vec![("shared_preload_libraries".to_owned(), "'pg_stat_statements'".to_owned())];
+    let settings = vec![("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned())];
     let server = Postgres::start_with(PostgresOptions { settings, ..PostgresOptions::default() });
     let stage = Stage::open(Some(&server)).await?;
     let client = stage.database.as_ref().context("a database")?.connect().await;

@@ -32,7 +32,8 @@ fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// An address at which nobody listens.
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
