@@ -14,6 +14,7 @@ use tidings_store::ReadLimit;
 use tokio::sync::mpsc;
 
 use super::Means;
+use super::read::is_system;
 use super::run::Done;
 use crate::FeedEvent;
 use crate::append::now;
@@ -66,6 +67,7 @@ impl Attempt {
         };
         // Receivers compare the signature's time with their own clock: it is the wall's.
         let call = self.sender.call(&event, sequence, previous, attempt, now());
+        let system = is_system(&event);
         drop(event);
         let clock = Instant::now();
         let reply = self.means.egress.post(call).await;
@@ -74,7 +76,7 @@ impl Attempt {
             Ok(reply) => answer(&reply, self.began, duration),
             Err(SendError { failure, message }) => failed(failure, &message, self.began, duration),
         };
-        Done::Sent { lane, sequence, attempt, answer }
+        Done::Sent { lane, sequence, attempt, system, answer }
     }
 }
 

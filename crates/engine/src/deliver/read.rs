@@ -50,9 +50,14 @@ pub(super) fn item(event: &Arc<FeedEvent>) -> Item<Payload> {
         position: recorded.position,
         recorded_at: recorded.recorded_at,
         key: recorded.event.entity.as_ref().map(|entity| key(entity.kind.as_str(), entity.id.as_str())),
-        system: recorded.event.event_type.as_str().starts_with("tidings."),
+        system: is_system(event),
         payload: (recorded.event.data.as_bytes().len() <= HELD_BYTES_MAX).then(|| event.clone()),
     }
+}
+
+/// Whether it is an event of Tidings itself.
+pub(super) fn is_system(event: &FeedEvent) -> bool {
+    event.recorded.event.event_type.as_str().starts_with("tidings.")
 }
 
 /// A hash of an entity that is the same on every machine and in every version, as retries keep it: FNV-1a of 64 bits.

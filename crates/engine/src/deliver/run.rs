@@ -46,6 +46,8 @@ pub(super) enum Done {
         lane: LaneNo,
         sequence: Sequence,
         attempt: u32,
+        /// Whether the event is one of Tidings itself.
+        system: bool,
         answer: Answer,
     },
     Unsent {
@@ -236,8 +238,11 @@ impl Run {
 
     fn take(&mut self, done: Done, now: Timestamp) -> Result<(), Ended> {
         match done {
-            Done::Sent { lane, sequence, attempt, answer } => {
+            Done::Sent { lane, sequence, attempt, system, answer } => {
                 self.gauges.answered(&answer);
+                if system {
+                    self.router.is_system(lane, sequence);
+                }
                 self.router.answered(lane, sequence, attempt, answer, rand::random(), now);
             }
             Done::Unsent { lane, sequence, attempt, gone } => self.router.unsent(lane, sequence, attempt, gone, now),
