@@ -26,8 +26,8 @@ pub(super) use settle::Ended;
 /// What orders the events of a strict lane that have no entity.
 const STRICT: u64 = u64::MAX;
 
-/// How many events an open circuit keeps at hand to probe with.
-const PROBE_CHOICE: usize = 16;
+/// An open circuit keeps this part of a window at hand to probe with.
+const PROBE_PART: usize = 16;
 
 /// Events that wait among the retries while nothing tells a dead endpoint from a failed event.
 const PARKED_MAX: usize = 64;
@@ -77,6 +77,8 @@ pub(super) struct Lane<E> {
     pub(super) circuit: Circuit,
     pub(super) concurrency: Concurrency,
     rate: Option<Rate>,
+    /// How many events a probe is chosen from.
+    probe_choice: usize,
     /// Every match at or below was taken in. None: every match before the next that is offered was.
     read_to: Option<Sequence>,
     source: Source,
@@ -156,6 +158,7 @@ impl<E: Clone> Lane<E> {
             circuit,
             concurrency: Concurrency::new(limits.lane_in_flight_max),
             rate: spec.rate_per_s.map(Rate::new),
+            probe_choice: (limits.window / PROBE_PART).max(1),
             read_to: begin,
             source: if begin.is_some() || replay { Source::Lagging { skipped_to: None } } else { Source::Live },
             reading: Reading::No,
@@ -347,7 +350,7 @@ impl<E: Clone> Lane<E> {
 
     /// Stops holding what it may not send: it is read again when it may.
     fn stand_still(&mut self) {
-        let Some(newest) = self.window.forget_tail(PROBE_CHOICE) else { return };
+        let Some(newest) = self.window.forget_tail(self.probe_choice) else { return };
         let read_to = self.read_to.replace(newest);
         // What was sent and is forgotten will be sent as if for the first time.
         self.last_sent = self.last_sent.filter(|sequence| *sequence <= newest);

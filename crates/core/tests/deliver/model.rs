@@ -41,6 +41,7 @@ enum Step {
         which: u8,
         fails: bool,
         piece: u8,
+        early: bool,
     },
     BeginCommit,
     WriteCommit {
@@ -121,8 +122,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, dice, took_ms)| Step::Answer { which, dice, took_ms }),
         1 => (any::<u8>(), proptest::bool::weighted(0.2)).prop_map(|(which, gone)| Step::Unsent { which, gone }),
         6 => Just(Step::BeginRead),
-        7 => (any::<u8>(), proptest::bool::weighted(0.1), 1..20_u8)
-            .prop_map(|(which, fails, piece)| Step::EndRead { which, fails, piece }),
+        7 => (any::<u8>(), proptest::bool::weighted(0.1), 1..20_u8, any::<bool>())
+            .prop_map(|(which, fails, piece, early)| Step::EndRead { which, fails, piece, early }),
         6 => Just(Step::BeginCommit),
         6 => any::<bool>().prop_map(|twice| Step::WriteCommit { twice }),
         6 => Just(Step::EndCommit),
@@ -221,9 +222,9 @@ fn take(world: &mut World, moods: &mut Moods, step: Step) {
         Step::BeginRead => {
             world.begin_read();
         }
-        Step::EndRead { which, fails, piece } => {
+        Step::EndRead { which, fails, piece, early } => {
             if !world.reads.is_empty() {
-                world.end_read(usize::from(which) % world.reads.len(), fails, usize::from(piece));
+                world.end_read(usize::from(which) % world.reads.len(), fails, usize::from(piece), early);
             }
         }
         Step::BeginCommit => {
@@ -253,7 +254,7 @@ fn drive(world: &mut World) {
     world.route(16);
     while world.begin_read() {}
     while !world.reads.is_empty() {
-        world.end_read(0, false, 50);
+        world.end_read(0, false, 50, false);
     }
     world.send(4);
     if world.router.commit_due(world.now) {

@@ -394,7 +394,7 @@ fn twenty_thousand_events_reach_a_healthy_endpoint_beside_slow_dead_and_moody_on
         world.route(usize::MAX);
         while world.begin_read() {}
         while !world.reads.is_empty() {
-            world.end_read(0, false, 300);
+            world.end_read(0, false, 300, false);
         }
         loop {
             world.send(usize::MAX);
@@ -431,4 +431,47 @@ fn twenty_thousand_events_reach_a_healthy_endpoint_beside_slow_dead_and_moody_on
     }
     world.store.check();
     assert_eq!(world.store.retries.range((dead, Sequence(0))..(dead, Sequence(u64::MAX))).count(), 4);
+}
+
+#[test]
+fn a_retry_that_is_delivered_before_its_event_is_offered_again_is_not_delivered_twice() {
+    let mut world = World::new(Limits::default());
+    let (one, other) = (
+        world.create(1, Ordering::None, standard(), None, ALL),
+        world.create(1, Ordering::None, standard(), None, ALL),
+    );
+    begin(&mut world);
+    append(&mut world, 1, 1);
+    world.send(usize::MAX);
+    answer_one(&mut world, other, 1, Ending::Error);
+    // The checkpoint is held back for the one that is under way.
+    let (commit, _) = commit(&mut world).unwrap();
+    assert_eq!((commit.checkpoint.0, commit.retries.len()), (0, 1));
+    world.crash(true, 0);
+    world.pass_time(6 * SECOND);
+    assert_eq!(exchange(&mut world, other, |_| Ending::Ok), [1]);
+    world.route(usize::MAX);
+    assert!(exchange(&mut world, other, |_| Ending::Ok).is_empty());
+    assert_eq!(exchange(&mut world, one, |_| Ending::Ok), [1]);
+    world.heal();
+}
+
+#[test]
+fn what_was_read_and_delivered_ahead_of_the_router_is_not_delivered_again_after_a_crash() {
+    let mut world = World::new(Limits::default());
+    for _ in 0..100 {
+        world.append(1, None, 0);
+    }
+    let lane = world.create(1, Ordering::None, standard(), Some(0), ALL);
+    world.sync();
+    assert_eq!(exchange(&mut world, lane, |_| Ending::Ok).len(), 100);
+    for _ in 0..3 {
+        commit(&mut world);
+        world.pass_time(SECOND);
+    }
+    assert_eq!(world.store.checkpoint, 0);
+    world.crash(true, 0);
+    world.heal();
+    assert_eq!((world.deliveries, world.repeats), (100, 0));
+    assert_eq!(world.store.checkpoint, 100);
 }

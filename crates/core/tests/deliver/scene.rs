@@ -29,7 +29,7 @@ pub fn world(ordering: Ordering) -> (World, LaneNo) {
 pub fn begin(world: &mut World) {
     world.sync();
     while world.begin_read() {
-        world.end_read(0, false, usize::MAX);
+        world.end_read(0, false, usize::MAX, false);
     }
     commit(world);
 }
@@ -47,7 +47,7 @@ pub fn exchange(world: &mut World, lane: LaneNo, mut ending: impl FnMut(&Send<u6
     loop {
         while world.begin_read() {}
         while !world.reads.is_empty() {
-            world.end_read(0, false, usize::MAX);
+            world.end_read(0, false, usize::MAX, false);
         }
         world.send(usize::MAX);
         let Some(index) = world.in_flight.iter().position(|send| send.lane == lane) else { return sent };

@@ -57,6 +57,8 @@ pub struct World {
     pub now: Timestamp,
     pub in_flight: Vec<Send<u64>>,
     pub reads: Vec<Read>,
+    /// The heads when the reads began.
+    heads: BTreeMap<LaneNo, u64>,
     writing: Writing,
     /// Lanes that were changed in the store and not yet in the router, in order.
     changes: Vec<LaneNo>,
@@ -101,6 +103,7 @@ impl World {
             now,
             in_flight: Vec::new(),
             reads: Vec::new(),
+            heads: BTreeMap::new(),
             writing: Writing::Nothing,
             changes: Vec::new(),
             epoch: 1,
@@ -362,11 +365,13 @@ impl World {
     pub fn begin_read(&mut self) -> bool {
         let Some(read) = self.router.next_read(self.now) else { return false };
         assert!(self.known[&read.lane].1, "reads while paused");
+        self.heads.insert(read.lane, self.store.head(read.tenant.0));
         self.reads.push(read);
         true
     }
 
-    pub fn end_read(&mut self, index: usize, fails: bool, piece: usize) {
+    /// Ends a read, of the log as it is now or, if `early`, as it was when the read began.
+    pub fn end_read(&mut self, index: usize, fails: bool, piece: usize, early: bool) {
         self.sync();
         // Its lane may be gone by now.
         if index >= self.reads.len() {
@@ -377,10 +382,11 @@ impl World {
             return self.router.read(read.lane, None, self.now);
         }
         let sub = &self.store.subscribed[&read.lane];
-        let head = self.store.head(read.tenant.0);
+        let head = if early { self.heads[&read.lane] } else { self.store.head(read.tenant.0) };
         let mut done = ReadDone { items: Vec::new(), upto: read.after, at_head: false };
         for event in self.store.after(read.tenant.0, read.after.0).take(piece.max(1)) {
-            if read.upto.is_some_and(|upto| event.sequence > upto.0) || done.items.len() >= read.limit {
+            let beyond = event.sequence > head || read.upto.is_some_and(|upto| event.sequence > upto.0);
+            if beyond || done.items.len() >= read.limit {
                 break;
             }
             if sub.wants(event) {
@@ -535,7 +541,7 @@ impl World {
                 busy = true;
             }
             while !self.reads.is_empty() {
-                self.end_read(0, false, usize::MAX);
+                self.end_read(0, false, usize::MAX, false);
             }
             self.send(usize::MAX);
             busy |= !self.in_flight.is_empty();

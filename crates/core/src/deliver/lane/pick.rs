@@ -2,7 +2,7 @@
 
 use tidings_event::{Sequence, Timestamp};
 
-use super::{Lane, PROBE_CHOICE};
+use super::Lane;
 use crate::deliver::{Limits, Ordering, Send};
 
 /// An event that may be sent.
@@ -48,9 +48,9 @@ impl<E: Clone> Lane<E> {
         {
             return can.then_some(Pick::Retry(first));
         }
-        let retries = self.retries.unsent().take(PROBE_CHOICE);
+        let retries = self.retries.unsent().take(self.probe_choice);
         let retries = retries.map(|(sequence, retry)| ((retry.refused, false, sequence), Pick::Retry(sequence)));
-        let choice = if self.spec.ordering == Ordering::Strict { 1 } else { PROBE_CHOICE };
+        let choice = if self.spec.ordering == Ordering::Strict { 1 } else { self.probe_choice };
         let slots = self.window.all_ready().take(choice);
         let slots = slots.map(|slot| ((slot.refused, true, slot.sequence), Pick::Slot(slot.sequence)));
         retries.chain(slots).min_by_key(|(rank, _)| *rank).map(|(_, pick)| pick)

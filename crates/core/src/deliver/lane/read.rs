@@ -2,7 +2,7 @@
 
 use tidings_event::{Sequence, Timestamp};
 
-use super::{Lane, PROBE_CHOICE, Reading, Source};
+use super::{Lane, Reading, Source};
 use crate::deliver::clock::after;
 use crate::deliver::{Limits, Ordering, Read, ReadDone};
 
@@ -42,7 +42,7 @@ impl<E: Clone> Lane<E> {
         self.reading = Reading::Yes;
         let probes = self.circuit.is_open() && !self.failing_for(self.spec.schedule.span(), now);
         let room = limits.window.saturating_sub(self.window.len()).max(1);
-        let limit = if probes { room.min(PROBE_CHOICE) } else { room };
+        let limit = if probes { room.min(self.probe_choice) } else { room };
         Read {
             lane: self.spec.lane,
             tenant: self.spec.tenant,
