@@ -63,7 +63,7 @@ pub struct TailOptions {
 
 impl Default for TailOptions {
     fn default() -> Self {
-        Self { ring_bytes: 64 * 1024 * 1024, poll: None }
+        Self { ring_bytes: 32 * 1024 * 1024, poll: None }
     }
 }
 

@@ -147,7 +147,7 @@ settings! {
         "Events of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
     "append.queue_bytes", "TIDINGS_APPEND_QUEUE_BYTES", Some("append-queue-bytes"), Tuning, Kind::Integer(8_388_608, 4_294_967_296), "33554432", "bytes",
         "Bytes of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
-    "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "67108864", "bytes",
+    "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "33554432", "bytes",
         "Memory for the newest events, from which live readers are served; who is further behind reads from the database.";
     "pump.poll_max_ms", "TIDINGS_PUMP_POLL_MAX_MS", Some("pump-poll-max-ms"), Tuning, Kind::Integer(2, 10_000), "50", "milliseconds",
         "The longest time between two looks at an outbox in which nothing happens; while something does, and for a second after, every 2 ms. What is committed after a pause waits for the next look, unless the producer's database notifies.";

@@ -14,7 +14,7 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 /// The write-ahead log is cut back to this when it was folded in.
 const JOURNAL_BYTES: u32 = 64 * 1024 * 1024;
 /// Page cache of the writer and of each reader, in KiB.
-const WRITER_CACHE_KIB: i32 = 64 * 1024;
+const WRITER_CACHE_KIB: i32 = 32 * 1024;
 const READER_CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements kept by each connection.
 const STATEMENTS_MAX: usize = 128;
