@@ -87,8 +87,8 @@ pub(super) struct Lane<E> {
     read_after: Option<Timestamp>,
     /// Nothing is sent before, since a payload could not be read.
     paused_until: Option<Timestamp>,
-    /// The event that was sent last for the first time.
-    last_sent: Option<Sequence>,
+    /// The newest event that was taken in. After a start: the newest that is still to be delivered of those before.
+    last_match: Option<Sequence>,
     /// The event that was delivered last.
     last_got: Option<Sequence>,
     /// Restored retries that stand above the lane's row and so are read again, and whether they were delivered
@@ -138,10 +138,13 @@ impl<E: Clone> Lane<E> {
         let since = restored.circuit.map_or(now, |row| row.since.min(now));
         let mut retries = Retries::default();
         let mut known = BTreeMap::new();
+        let mut last_match = None;
         for retry in restored.retries {
             let again = begin.is_some_and(|begin| retry.sequence > begin);
             if again {
                 known.insert(retry.sequence, false);
+            } else {
+                last_match = last_match.max(Some(retry.sequence));
             }
             let sequence = retry.sequence;
             let mut retry = Retry::restored(&retry, since);
@@ -164,7 +167,7 @@ impl<E: Clone> Lane<E> {
             reading: Reading::No,
             read_after: None,
             paused_until: None,
-            last_sent: None,
+            last_match,
             last_got: None,
             known,
             unparked: false,
@@ -304,6 +307,7 @@ impl<E: Clone> Lane<E> {
     fn admit(&mut self, item: Item<E>, limits: &Limits, now: Timestamp) {
         let sequence = item.sequence;
         self.read_to = Some(sequence);
+        let previous = self.last_match.replace(sequence);
         let known = self.known.remove(&sequence);
         if known.is_some() {
             self.retries.release_held(sequence);
@@ -323,13 +327,14 @@ impl<E: Clone> Lane<E> {
         if let Some(key) = key.filter(|key| parks && !self.window.has_blocked(*key)) {
             let mut retry = Retry::new(0, now, Some(key), item.recorded_at);
             retry.system = item.system;
+            retry.previous = previous;
             self.failed_at = self.failed_at.max(item.position);
             self.left += self.window.pass(&item, false, now);
             self.retries.insert(sequence, retry);
             return;
         }
         self.unparked |= blocked;
-        self.window.admit(item, key, blocked, now);
+        self.window.admit(item, key, blocked, previous, now);
     }
 
     /// Whether one more retry fits beside those that may come of what is under way.
@@ -352,8 +357,7 @@ impl<E: Clone> Lane<E> {
     fn stand_still(&mut self) {
         let Some(newest) = self.window.forget_tail(self.probe_choice) else { return };
         let read_to = self.read_to.replace(newest);
-        // What was sent and is forgotten will be sent as if for the first time.
-        self.last_sent = self.last_sent.filter(|sequence| *sequence <= newest);
+        self.last_match = Some(newest);
         self.source = match self.source {
             Source::Live => Source::Lagging { skipped_to: read_to },
             Source::Lagging { skipped_to } => Source::Lagging { skipped_to: skipped_to.max(read_to) },

@@ -33,9 +33,8 @@ pub(super) struct Retry {
     pub(super) refused: u32,
     pub(super) next_at: Timestamp,
     pub(super) key: Option<u64>,
+    /// The event that matched before it, where that is known.
     pub(super) previous: Option<Sequence>,
-    /// Whether it was sent, so that `previous` is what it is.
-    pub(super) sent: bool,
     /// From when its age counts: when it was recorded, as far as that is known.
     pub(super) since: Timestamp,
     pub(super) last: Option<AttemptResult>,
@@ -57,7 +56,6 @@ impl Retry {
             next_at,
             key,
             previous: None,
-            sent: attempts > 0,
             since,
             last: None,
             system: false,
@@ -71,8 +69,6 @@ impl Retry {
     pub(super) fn restored(row: &RetryRow, since: Timestamp) -> Self {
         let mut retry = Self::new(row.attempts, row.next_at, row.key, since);
         retry.previous = row.previous;
-        // One that was never sent and waits for no other was redriven; what was sent before it is not known.
-        retry.sent = row.attempts > 0 || row.key.is_none();
         retry.stored = true;
         retry
     }

@@ -204,9 +204,7 @@ impl<E: Clone> Router<E> {
         self.pending.redriven.push((endpoint, sequence));
         // What is on its way anyway needs nothing more.
         if !lane.retries.contains(sequence) && !lane.window.holds(sequence) {
-            let mut retry = Retry::new(0, now, None, now);
-            retry.sent = true;
-            lane.retries.insert(sequence, retry);
+            lane.retries.insert(sequence, Retry::new(0, now, None, now));
         }
         self.touch(no, now);
     }

@@ -34,6 +34,7 @@ pub(super) struct Slot<E> {
     pub(super) entity: Option<u64>,
     /// What orders it in its lane now.
     key: Option<u64>,
+    /// The event that matched before it.
     pub(super) previous: Option<Sequence>,
     /// Attempts made that did not count against its schedule.
     pub(super) uncounted: u32,
@@ -41,8 +42,6 @@ pub(super) struct Slot<E> {
     pub(super) refused: u32,
     pub(super) last: Option<AttemptResult>,
     pub(super) system: bool,
-    /// Whether it was sent, so that `previous` is what it is.
-    pub(super) sent: bool,
     pub(super) state: State,
     /// Whether it was settled by delivery.
     delivered: bool,
@@ -123,7 +122,14 @@ impl<E> Window<E> {
     }
 
     /// Takes an event in, newer than all that are here. It is blocked if `blocked` says so or one of its key is here.
-    pub(super) fn admit(&mut self, item: Item<E>, key: Option<u64>, blocked: bool, now: Timestamp) {
+    pub(super) fn admit(
+        &mut self,
+        item: Item<E>,
+        key: Option<u64>,
+        blocked: bool,
+        previous: Option<Sequence>,
+        now: Timestamp,
+    ) {
         let mut slot = Slot {
             sequence: item.sequence,
             position: item.position,
@@ -131,12 +137,11 @@ impl<E> Window<E> {
             taken_at: now,
             entity: item.key,
             key,
-            previous: None,
+            previous,
             uncounted: 0,
             refused: 0,
             last: None,
             system: item.system,
-            sent: false,
             state: State::Ready,
             delivered: false,
             payload: Some(item.payload),
@@ -164,7 +169,6 @@ impl<E> Window<E> {
             refused: 0,
             last: None,
             system: item.system,
-            sent: true,
             state: State::Settled,
             delivered,
             payload: None,
@@ -401,7 +405,7 @@ mod tests {
                 system: false,
                 payload: (),
             };
-            window.admit(item, *key, false, now);
+            window.admit(item, *key, false, None, now);
         }
         window
     }

@@ -104,7 +104,7 @@ fn strict_order_a_failing_event_holds_up_all_that_follow() {
 }
 
 #[test]
-fn a_retry_keeps_the_sequence_that_was_sent_before_it() {
+fn a_retry_keeps_the_sequence_that_matched_before_it() {
     let (mut world, lane) = world(Ordering::None);
     append(&mut world, 1, 3);
     let mut previous = Vec::new();
@@ -119,6 +119,31 @@ fn a_retry_keeps_the_sequence_that_was_sent_before_it() {
     }
     previous.sort_unstable();
     assert_eq!(previous, [(1, 1, None), (2, 1, Some(1)), (2, 2, Some(1)), (3, 1, Some(2))]);
+}
+
+#[test]
+fn an_event_names_the_one_before_it_even_while_that_waits_behind_another_and_after_a_crash() {
+    let (mut world, lane) = world(Ordering::Entity);
+    append(&mut world, 1, 6);
+    let mut previous = Vec::new();
+    let mut send_all = |world: &mut World, failing: u64| {
+        exchange(world, lane, |send| {
+            previous.push((send.sequence.0, send.previous.map(|sequence| sequence.0)));
+            if send.sequence.0 == failing { Ending::Error } else { Ending::Ok }
+        });
+        commit(world);
+    };
+    // The second fails, the fifth is of the same entity and waits behind it without having been sent.
+    send_all(&mut world, 2);
+    world.crash(true, 0);
+    append(&mut world, 1, 1);
+    send_all(&mut world, 0);
+    world.pass_time(5 * SECOND);
+    send_all(&mut world, 0);
+    let expected = [(1, None), (2, Some(1)), (3, Some(2)), (4, Some(3)), (6, Some(5)), (7, Some(5))];
+    // Whoever had an effect for each event in turn has not had the fifth's: the seventh must not come before it.
+    assert_eq!(previous[..6], expected);
+    assert_eq!(previous[6..], [(2, Some(1)), (5, Some(4))]);
 }
 
 #[test]

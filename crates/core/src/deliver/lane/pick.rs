@@ -61,22 +61,16 @@ impl<E: Clone> Lane<E> {
         let (attempt, previous, sequence, payload) = match pick {
             Pick::Slot(sequence) => {
                 let slot = self.window.take(sequence)?;
-                if !std::mem::replace(&mut slot.sent, true) {
-                    slot.previous = self.last_sent.replace(sequence);
-                }
                 (slot.uncounted, slot.previous, sequence, slot.payload.clone())
             }
             Pick::Retry(sequence) => {
                 let retry = self.retries.take(sequence)?;
-                if !std::mem::replace(&mut retry.sent, true) {
-                    retry.previous = self.last_sent.replace(sequence);
-                }
                 (retry.made(), retry.previous, sequence, None)
             }
         };
         let previous = if self.spec.ordering == Ordering::Strict { self.last_got } else { previous };
-        // A dead letter that is delivered after all may have been the last.
-        let previous = previous.filter(|previous| *previous != sequence);
+        // A dead letter that is delivered after all may come after what it stands before.
+        let previous = previous.filter(|previous| *previous < sequence);
         self.circuit.probe(sequence);
         if let Some(rate) = &mut self.rate {
             rate.take(now);

@@ -341,7 +341,6 @@ impl<E: Clone> Lane<E> {
             let mut retry = Retry::new(0, now, Some(key), slot.recorded_at);
             retry.uncounted = slot.uncounted;
             retry.system = slot.system;
-            retry.sent = slot.sent;
             retry.previous = slot.previous;
             self.failed_at = self.failed_at.max(slot.position);
             self.retries.insert(sequence, retry);
