@@ -100,6 +100,17 @@ fn a_dead_strict_endpoint_gets_everything_in_order_when_it_returns() {
 }
 
 #[test]
+fn a_strict_endpoint_that_cannot_be_reached_is_looked_for_at_once() {
+    let (mut world, lane) = world(Ordering::Strict);
+    append(&mut world, 1, 3);
+    assert_eq!(exchange(&mut world, lane, |_| Ending::Refused), [1]);
+    // Its schedule would have it wait for five seconds; a probe looks after one.
+    world.pass_time(2 * SECOND);
+    assert_eq!(exchange(&mut world, lane, |_| Ending::Ok), [1, 2, 3]);
+    world.heal();
+}
+
+#[test]
 fn a_pause_that_an_endpoint_asks_for_is_kept_by_all_its_events() {
     let (mut world, lane) = world(Ordering::None);
     append(&mut world, 1, 10);

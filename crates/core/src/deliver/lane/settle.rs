@@ -87,6 +87,8 @@ impl<E: Clone> Lane<E> {
                             u32::MAX
                         }
                     }
+                    // Nothing else can show whether the endpoint is there, and only a probe finds it soon.
+                    Ordering::Strict if matches!(answer.result, AttemptResult::Failed(_)) => 1,
                     Ordering::Strict => limits.open_after,
                 };
                 self.note_failure(sequence, is_slot, one_too_many, is_probe, wait, ended, pending);
