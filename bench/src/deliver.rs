@@ -47,6 +47,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, server: Option<&Arc<P
         bench.backlog(report, scale, &ceiling, 10).await?;
         bench.latency(report, scale).await?;
         bench.isolation(report, scale).await?;
+        bench.bad_company(report, scale).await?;
         bench.restart(report).await?;
     }
     if server.is_some() {
@@ -291,6 +292,31 @@ impl Bench {
         report.push(
             Figure::new(GROUP, case, beside.latency_ms["p99"], "ms")
                 .against(quiet.latency_ms["p99"], "its quiet p99")
+                .target(Target::RatioAtMost(2.0)),
+        );
+        Ok(())
+    }
+
+    /// A healthy endpoint alone, and beside one that takes ten seconds, one that is away and one that fails at times, all
+    /// of one tenant.
+    async fn bad_company(&self, report: &mut Report, scale: Scale) -> Result<()> {
+        const PER_SECOND: u64 = 1_000;
+        let count = scale.of(20_000) as u64;
+        let stage = Stage::open(self.server.as_ref()).await?;
+        stage.endpoint("acme", "/ok/alone", "").await?;
+        let alone = paced(&stage, "acme", "alone", count, PER_SECOND).await?;
+        drop(stage);
+        let stage = Stage::open(self.server.as_ref()).await?;
+        stage.endpoint("acme", "/ok/healthy", "").await?;
+        stage.endpoint("acme", "/slow/10000/slow", "").await?;
+        stage.endpoint("acme", "/flaky/flaky", "").await?;
+        stage.endpoint_at("acme", &format!("http://{}/dead", free_address()?), "").await?;
+        let healthy = paced(&stage, "acme", "healthy", count, PER_SECOND).await?;
+        ensure!(healthy.count == count, "the healthy endpoint got {} of {count}", healthy.count);
+        let case = format!("{}, p99 beside a slow, a dead and a failing endpoint, {count} events", self.name);
+        report.push(
+            Figure::new(GROUP, case, healthy.latency_ms["p99"], "ms")
+                .against(alone.latency_ms["p99"], "its p99 alone")
                 .target(Target::RatioAtMost(2.0)),
         );
         Ok(())

@@ -1,7 +1,7 @@
 //! A webhook receiver that costs little itself: HTTP/1.1 by hand, a process of its own.
 //!
-//! `POST /ok/<name>` is answered at once, `/slow/<ms>/<name>` after a while, `/hold/<name>` never, `/fail/<name>` with
-//! 500. `GET /stats/<name>` tells what has come so far.
+//! `POST /ok/<name>` is answered at once, `/slow/<ms>/<name>` after a while, `/hold/<name>` never, `/flaky/<name>`
+//! with 500 to one event in ten, the first time. `GET /stats/<name>` tells what has come so far.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -116,9 +116,11 @@ async fn answer(stream: &mut TcpStream, path: &str, body: &[u8], names: &Names) 
             record(names, name, body);
             std::future::pending::<()>().await;
         }
-        ["fail", name] => {
+        ["flaky", name] => {
+            let fails = number(body, br#""order":"#).is_some_and(|order| order % 10 == 0) && !seen(names, name, body);
             record(names, name, body);
-            stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n").await?;
+            let failure: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(if fails { failure } else { OK }).await?;
         }
         _ => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?,
     }
@@ -130,6 +132,13 @@ fn number(body: &[u8], name: &[u8]) -> Option<u64> {
     let at = body.windows(name.len()).position(|window| window == name)? + name.len();
     let digits = body[at..].iter().take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// Whether an event came before.
+fn seen(names: &Names, name: &str, body: &[u8]) -> bool {
+    let names = names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let order = number(body, br#""order":"#);
+    names.get(name).zip(order).is_some_and(|(seen, order)| seen.orders.contains(&order))
 }
 
 fn record(names: &Names, name: &str, body: &[u8]) {
