@@ -26,7 +26,7 @@ lint: ## Form, lints, dependencies
 fmt: ## Format the code
 	cargo fmt --all
 
-crash: ## Kill the server TIDINGS_KILLS times (50) under load and reconcile, on both databases
+crash: ## Kill the server TIDINGS_KILLS times (50) while it takes in and delivers, and reconcile, on both databases
 	@scripts/crash
 
 bench: ## Every figure of the README, on this machine
