@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tidings_event::{LaneNo, Recorded, Sequence, TenantNo};
 
-use crate::pattern::{SYSTEM_PREFIX, Selection};
+use crate::pattern::Selection;
 use tenant::Tenant;
 
 pub use explain::{Explained, VALUE_CHARS_MAX, VALUES_MAX, explain};
@@ -53,7 +53,7 @@ pub fn wants(selection: &Selection, event: &Recorded) -> bool {
 
 /// Whether an event is one of Tidings' own.
 fn is_system(event: &Recorded) -> bool {
-    event.event.event_type.as_str().starts_with(SYSTEM_PREFIX)
+    event.event.event_type.is_reserved()
 }
 
 /// A stated hash function: an index is the same function of its subscriptions wherever it is built.

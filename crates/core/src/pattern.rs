@@ -32,9 +32,6 @@ pub(crate) use path::{Path, Steps};
 pub(crate) use regexp::{Required, TypeRegex};
 pub(crate) use types::TypeTest;
 
-/// What the types of Tidings' own events begin with, and no producer's do.
-pub(crate) const SYSTEM_PREFIX: &str = "tidings.";
-
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]

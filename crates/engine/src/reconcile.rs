@@ -11,7 +11,7 @@ use metrics::counter;
 use sha2::{Digest as _, Sha256};
 use tidings_core::pace::{Bounds, Pace};
 use tidings_core::reconcile::{Answer, Decision, Probe, Stored, decide, retry_after};
-use tidings_event::{Data, Event, EventId, EventType, Metadata, Source, SourceKind, TenantId, Text, Version};
+use tidings_event::{Event, EventId, TenantId};
 use tidings_store::{Intent, IntentAnswer, ProbeAnswer, RowProbe, SourceError};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use crate::egress::Egress;
 use crate::options::ReconcileOptions;
 use crate::pump::sleep_unless;
 use crate::sources::SourceHandle;
-use crate::{AppendError, Appender, metrics as names};
+use crate::{AppendError, Appender, metrics as names, system};
 
 /// The type of the event by which an intent that cannot be resolved is reported.
 const STALLED: &str = "tidings.intent.stalled";
@@ -296,29 +296,12 @@ fn stalled(source: &str, intent: &Intent, reason: &str) -> Event {
         "created_at": intent.created_at,
         "reason": reason,
     });
-    Event {
-        event_type: EventType::trusted(STALLED),
-        version: Version::first(),
-        timestamp: now(),
-        tenant: TenantId::system(),
-        project: None,
-        source: Source { kind: SourceKind::System, id: Text::trusted("tidings") },
-        entity: None,
-        actor: None,
-        data: Data::trusted(data.to_string()),
-        metadata: Metadata {
-            correlation_id: Text::trusted(id.as_str()),
-            causation_id: None,
-            context: None,
-            traceparent: None,
-        },
-        id: EventId::trusted(id),
-    }
+    system::own(STALLED, &TenantId::system(), &id, now(), &data)
 }
 
 #[cfg(test)]
 mod tests {
-    use tidings_event::Timestamp;
+    use tidings_event::{EventType, Text, Timestamp};
 
     use super::*;
 

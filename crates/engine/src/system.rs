@@ -133,17 +133,26 @@ pub(crate) fn event(fact: &Fact, tenant: &TenantId, id: &str, at: Timestamp) -> 
     if let Some(who) = &fact.who {
         data.insert("by".to_owned(), json!({ "key": who.key, "role": who.role.as_str() }));
     }
+    Event {
+        entity: Some(Entity { kind: Text::trusted(fact.entity.0), id: Text::trusted(fact.entity.1.clone()) }),
+        actor: fact.who.as_ref().and_then(|who| Text::parse(&who.key).ok()),
+        ..own(fact.kind.as_str(), tenant, id, at, &Value::Object(data))
+    }
+}
+
+/// An event of Tidings itself. The id is 1 to 255 visible ASCII characters without a dot.
+pub(crate) fn own(event_type: &str, tenant: &TenantId, id: &str, at: Timestamp, data: &Value) -> Event {
     let id = EventId::trusted(id);
     Event {
-        event_type: EventType::trusted(fact.kind.as_str()),
+        event_type: EventType::trusted(event_type),
         version: Version::first(),
         timestamp: at,
         tenant: tenant.clone(),
         project: None,
         source: Source { kind: SourceKind::System, id: Text::trusted("tidings") },
-        entity: Some(Entity { kind: Text::trusted(fact.entity.0), id: Text::trusted(fact.entity.1.clone()) }),
-        actor: fact.who.as_ref().and_then(|who| Text::parse(&who.key).ok()),
-        data: Data::trusted(Value::Object(data).to_string()),
+        entity: None,
+        actor: None,
+        data: Data::trusted(data.to_string()),
         metadata: Metadata { correlation_id: Text::of_id(&id), causation_id: None, context: None, traceparent: None },
         id,
     }

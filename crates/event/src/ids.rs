@@ -151,10 +151,13 @@ impl TenantId {
 }
 
 impl EventType {
+    /// What the types of Tidings' own events begin with, and no producer's do.
+    pub const RESERVED_PREFIX: &str = "tidings.";
+
     /// Whether the type is one of Tidings' own (`tidings.…`), so that no producer may use it.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with("tidings.")
+        self.0.starts_with(Self::RESERVED_PREFIX)
     }
 }
 

@@ -31,8 +31,8 @@ impl TypeTest {
     /// Whether the events of Tidings itself are named: an expression that happens to match them does not name them.
     pub(crate) fn names_system(&self) -> bool {
         match self {
-            Self::Exact(event_type) => event_type.as_str().starts_with(super::SYSTEM_PREFIX),
-            Self::Prefix(prefix) => prefix.starts_with(super::SYSTEM_PREFIX),
+            Self::Exact(event_type) => event_type.is_reserved(),
+            Self::Prefix(prefix) => prefix.starts_with(EventType::RESERVED_PREFIX),
             Self::All | Self::Regex(_) => false,
         }
     }

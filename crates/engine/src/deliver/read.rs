@@ -57,7 +57,7 @@ pub(super) fn item(event: &Arc<FeedEvent>) -> Item<Payload> {
 
 /// Whether it is an event of Tidings itself.
 pub(super) fn is_system(event: &FeedEvent) -> bool {
-    event.recorded.event.event_type.as_str().starts_with("tidings.")
+    event.recorded.event.event_type.is_reserved()
 }
 
 /// A hash of an entity that is the same on every machine and in every version, as retries keep it: FNV-1a of 64 bits.

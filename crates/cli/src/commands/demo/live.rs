@@ -262,7 +262,7 @@ struct Entry {
 impl Entry {
     /// Whether it is Tidings that tells something: of a circuit that opened, say.
     fn is_by_tidings(&self) -> bool {
-        self.event_type.starts_with("tidings.")
+        self.event_type.starts_with(tidings_event::EventType::RESERVED_PREFIX)
     }
 }
 
