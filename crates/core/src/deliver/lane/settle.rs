@@ -70,27 +70,7 @@ impl<E: Clone> Lane<E> {
                     answer.retry_after.filter(|_| throttled && matches!(answer.result, AttemptResult::Status(_)));
                 let wait = wait.map(|wait| wait.min(self.spec.schedule.span())).filter(|wait| !wait.is_zero());
                 self.note_last(sequence, is_slot, is_probe, answer.result, reached && is_probe);
-                let one_too_many = match self.spec.ordering {
-                    Ordering::None => {
-                        if attempt == 1 {
-                            limits.open_after
-                        } else {
-                            u32::MAX
-                        }
-                    }
-                    // What waits behind it is all that the lane has, and nothing was delivered since it failed.
-                    Ordering::Entity if attempt > 1 && self.retries.len() >= PARKED_MAX => 1,
-                    Ordering::Entity => {
-                        if attempt == 1 {
-                            limits.open_after
-                        } else {
-                            u32::MAX
-                        }
-                    }
-                    // Nothing else can show whether the endpoint is there, and only a probe finds it soon.
-                    Ordering::Strict if matches!(answer.result, AttemptResult::Failed(_)) => 1,
-                    Ordering::Strict => limits.open_after,
-                };
+                let one_too_many = self.one_too_many(attempt, answer.result, limits);
                 self.note_failure(sequence, is_slot, one_too_many, is_probe, wait, ended, pending);
                 if is_slot {
                     self.fail_slot(sequence, wait, dice, limits, now, pending);
@@ -149,13 +129,25 @@ impl<E: Clone> Lane<E> {
         }
     }
 
+    /// How many failures in a row open the circuit, counting this one; none where this one does not count.
+    fn one_too_many(&self, attempt: u32, result: AttemptResult, limits: &Limits) -> Option<u32> {
+        match self.spec.ordering {
+            // What waits behind it is all that the lane has, and nothing was delivered since it failed.
+            Ordering::Entity if attempt > 1 && self.retries.len() >= PARKED_MAX => Some(1),
+            Ordering::None | Ordering::Entity => (attempt == 1).then_some(limits.open_after),
+            // Nothing else can show whether the endpoint is there, and only a probe finds it soon.
+            Ordering::Strict if matches!(result, AttemptResult::Failed(_)) => Some(1),
+            Ordering::Strict => Some(limits.open_after),
+        }
+    }
+
     /// What a failure means for the lane.
     #[expect(clippy::too_many_arguments, reason = "each says another thing about one attempt")]
     fn note_failure(
         &mut self,
         sequence: Sequence,
         is_slot: bool,
-        one_too_many: u32,
+        one_too_many: Option<u32>,
         is_probe: bool,
         wait: Option<Duration>,
         ended: &Ended<'_>,
@@ -173,7 +165,7 @@ impl<E: Clone> Lane<E> {
         } else {
             self.retries.get_mut(sequence).is_some_and(|retry| retry.system)
         };
-        if one_too_many < u32::MAX && self.circuit.failed(system, one_too_many) {
+        if one_too_many.is_some_and(|failures| self.circuit.failed(system, failures)) {
             if self.circuit.open(answer.result, waits, until, dice, now) {
                 let (endpoint, lane) = (self.spec.endpoint, self.spec.lane);
                 pending.notice(Notice::CircuitOpened { endpoint, lane, last: answer.result });
