@@ -8,18 +8,19 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-event", &[]),
     ("tidings-core", &["tidings-event"]),
+    ("tidings-catalog", &["tidings-event"]),
     ("tidings-outbox", &["tidings-event"]),
     ("tidings-store", &["tidings-outbox", "tidings-event"]),
-    ("tidings-engine", &["tidings-core", "tidings-store", "tidings-outbox", "tidings-event"]),
-    ("tidings-server", &["tidings-engine", "tidings-core", "tidings-event"]),
+    ("tidings-engine", &["tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"]),
+    ("tidings-server", &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-event"]),
     (
         "tidings",
-        &["tidings-server", "tidings-engine", "tidings-core", "tidings-store", "tidings-outbox", "tidings-event"],
+        &["tidings-server", "tidings-engine", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"],
     ),
     ("tidings-testkit", &[]),
     (
         "tidings-bench",
-        &["tidings-engine", "tidings-core", "tidings-store", "tidings-outbox", "tidings-event", "tidings-testkit"],
+        &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event", "tidings-testkit"],
     ),
 ];
 

@@ -5,9 +5,12 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing, Receipt, Verdict};
-use tidings_event::{Digest, Event, EventId, Recorded, Salt, Sequence, TenantNo, Timestamp, digest};
+use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing, Newest, Receipt, Verdict};
+use tidings_event::{
+    Digest, Event, EventId, EventType, Recorded, Salt, Sequence, TenantNo, Timestamp, Violation, digest,
+};
 
 /// One caller's events: all of them are written, or none.
 #[derive(Debug, Clone)]
@@ -27,6 +30,30 @@ pub struct Prepared {
     pub salt: Salt,
     /// The salted hash of its data.
     pub data_hash: [u8; 32],
+    /// The rules that it breaks, if it is to be written all the same.
+    pub mark: Option<Arc<[Violation]>>,
+    /// What must hold with regard to its entity's last event, if anything.
+    pub guard: Option<Arc<dyn Guard>>,
+}
+
+/// What must hold between an event and the newest one of its entity. Judged under the lock, so that no other event can
+/// come in between. Must be quick: everybody waits for it.
+pub trait Guard: std::fmt::Debug + Send + Sync {
+    /// The types among which the newest event is looked for.
+    fn types(&self) -> &Arc<[EventType]>;
+    /// Judges an event by the newest one.
+    fn judge(&self, newest: &Newest, event: &Event) -> Guarded;
+}
+
+/// What a guard says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guarded {
+    /// It may follow.
+    Pass,
+    /// It may not follow, and is written all the same, marked.
+    Mark(Vec<Violation>),
+    /// It may not follow; nothing of its request is written.
+    Refuse(Vec<Violation>),
 }
 
 /// What the store must read so that these requests can be planned. Every tenant and id is named once.

@@ -5,7 +5,11 @@
 
 use std::collections::HashMap;
 
-use crate::{Event, EventId, PartitionId, Position, Recorded, Sequence, TenantNo, Timestamp};
+use std::sync::Arc;
+
+use crate::{
+    Entity, Event, EventId, EventType, PartitionId, Position, Recorded, Sequence, TenantNo, Timestamp, Violation,
+};
 
 /// What an append must know before it can be decided.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +18,33 @@ pub struct AppendKeys {
     pub tenants: Vec<TenantNo>,
     /// The ids that may be present already, each once.
     pub ids: Vec<(TenantNo, EventId)>,
+    /// The entities whose newest event of some types is needed, each once.
+    pub entities: Vec<EntityKey>,
+}
+
+/// An entity, and the types of its events that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EntityKey {
+    /// Whose it is.
+    pub tenant: TenantNo,
+    /// Which.
+    pub entity: Entity,
+    /// The types, 1 to 20, each once.
+    pub types: Arc<[EventType]>,
+}
+
+/// How many of an entity's events are looked through, newest first, for one of the types that are asked for.
+pub const ENTITY_LOOK_BACK: usize = 256;
+
+/// What the log holds of an entity.
+#[derive(Debug, Clone)]
+pub enum Newest {
+    /// Its newest event of the types.
+    Event(Box<Event>),
+    /// It has none of the types.
+    None,
+    /// None of its newest [`ENTITY_LOOK_BACK`] events is of the types; older ones were not looked at.
+    Unknown,
 }
 
 /// What the store holds, read after the partition's head row was locked.
@@ -29,6 +60,8 @@ pub struct AppendView {
     pub sequences: HashMap<TenantNo, Sequence>,
     /// The wanted ids that are present, with what is recorded under them.
     pub existing: HashMap<(TenantNo, EventId), Existing>,
+    /// Where each wanted entity stands; one that is missing has no events of the types.
+    pub newest: HashMap<EntityKey, Newest>,
 }
 
 /// An event that the log holds already.
@@ -47,6 +80,17 @@ pub struct AppendPlan {
     pub rows: Vec<Recorded>,
     /// One verdict for each request, in order.
     pub verdicts: Vec<Verdict>,
+    /// Rows that break a rule and are written all the same, in order of `rows`.
+    pub marks: Vec<Mark>,
+}
+
+/// That a row breaks rules of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The row's place in the plan.
+    pub row: usize,
+    /// The broken rules; at least one.
+    pub violations: Arc<[Violation]>,
 }
 
 /// What became of one request: all of its events, or none.
@@ -56,6 +100,8 @@ pub enum Verdict {
     Appended(Vec<Receipt>),
     /// Nothing of the request was written: events whose ids are taken by other content, by index.
     Conflict(Vec<usize>),
+    /// Nothing of the request was written: events that must not follow what their entities' last events said, by index.
+    Refused(Vec<(usize, Vec<Violation>)>),
 }
 
 /// Where an event stands in the log.

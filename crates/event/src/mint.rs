@@ -1,6 +1,6 @@
 //! Where defaults come from: new ids and the present moment.
 
-use crate::{EventId, Timestamp};
+use crate::{EventId, EventType, Timestamp, Version};
 
 /// Gives what an event leaves out. Tests and simulations bring their own.
 pub trait Mint {
@@ -8,6 +8,10 @@ pub trait Mint {
     fn id(&mut self) -> EventId;
     /// The present moment.
     fn now(&mut self) -> Timestamp;
+    /// The version of an event that names none: the catalog's current one, the first where there is no catalog.
+    fn version(&mut self, _event_type: &EventType) -> Version {
+        Version::first()
+    }
 }
 
 /// The system's clock, and ULIDs that rise within one process even inside a millisecond.

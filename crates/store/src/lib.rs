@@ -234,6 +234,8 @@ pub struct KeyRow {
     pub tenants: Vec<TenantId>,
     /// Which types a producer owns, by prefix like `sales.`; all when empty.
     pub type_prefixes: Vec<String>,
+    /// Which service holds it, if it is one's: the id of the sources in whose name a producer emits.
+    pub service: Option<Text>,
     /// What a person wrote about it.
     pub description: String,
     /// When it was made.
@@ -249,7 +251,7 @@ pub type Decide = Box<dyn FnOnce(AppendView) -> AppendPlan + Send>;
 
 /// The log and what belongs to it. Each method is one whole business step, atomic by itself.
 #[async_trait]
-pub trait Store: DeliveryStore {
+pub trait Store: DeliveryStore + CatalogStore {
     /// Which database is underneath.
     fn backend(&self) -> Backend;
 
@@ -313,6 +315,7 @@ pub trait Store: DeliveryStore {
     async fn close(&self);
 }
 
+mod catalog;
 mod delivery;
 mod encoding;
 mod migrations;
@@ -327,6 +330,10 @@ mod search;
 pub mod source;
 pub mod sqlite;
 
+pub use catalog::{
+    Aside, AsideQuery, CatalogOutcome, CatalogRevision, CatalogSlice, CatalogStore, EntryChange, EntryKey, EntryRow,
+    MarkQuery, MarkRow, ObservedRow,
+};
 pub use delivery::{
     Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,
     DeliveryState, DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow,
