@@ -8,4 +8,5 @@
 pub mod definition;
 pub mod entry;
 pub mod limits;
+pub mod lineage;
 pub mod report;
