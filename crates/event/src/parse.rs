@@ -207,9 +207,10 @@ impl Draft {
             reading.mint.id()
         });
         let metadata = self.metadata.given().unwrap_or_default();
+        let version = self.version.given().unwrap_or_else(|| reading.mint.version(&event_type));
         Some(Event {
             event_type,
-            version: self.version.given().unwrap_or_else(Version::first),
+            version,
             timestamp: self.timestamp.given().unwrap_or_else(|| reading.mint.now()),
             tenant,
             project: self.project.given(),

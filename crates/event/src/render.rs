@@ -1,15 +1,15 @@
 //! Writing events as native JSON, by hand: the order of members is fixed and `data` is copied as it is.
 
 use crate::envelope::{Event, Metadata, Recorded, Source};
-use crate::{Data, EventType, Mint, TenantId, Text, Timestamp, Version};
+use crate::{Data, EventType, Mint, TenantId, Text, Timestamp};
 
 impl Event {
-    /// An event with a new id, of this moment and of version 1. The rest is set on its fields.
+    /// An event with a new id, of this moment and of the version that `mint` knows. The rest is set on its fields.
     pub fn new(event_type: EventType, tenant: TenantId, source: Source, data: Data, mint: &mut dyn Mint) -> Self {
         let id = mint.id();
         Self {
+            version: mint.version(&event_type),
             event_type,
-            version: Version::first(),
             timestamp: mint.now(),
             tenant,
             project: None,

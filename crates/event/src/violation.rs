@@ -27,7 +27,7 @@ macro_rules! violation_codes {
             $(#[doc = $meaning] pub const $name: &str = $code;)+
         }
 
-        /// Every code of a [`Violation`], and what it means. The last ones are given by the server alone. Codes are
+        /// Every code of a [`Violation`], and what it means. The first ones are given by this crate, the last ones by the catalog, those between by the server alone. Codes are
         /// added, never renamed.
         pub const VIOLATION_CODES: &[(&str, &str)] = &[$(($code, $meaning)),+];
     };
@@ -95,6 +95,32 @@ violation_codes! {
     SCHEDULE_WRONG = "schedule_wrong": "A retry schedule must be 1 to 20 waits of at most a week each, and at most 30 days together.";
     SECRET_MALFORMED = "secret_malformed": "A secret must be whsec_ or whsk_ and base64 of as many bytes as its scheme takes.";
     RANGE_WRONG = "range_wrong": "The range ends before it begins.";
+    TYPE_UNKNOWN = "type_unknown": "The catalog has no definition of the event's type.";
+    VERSION_UNKNOWN = "version_unknown": "The catalog knows the event's type, but not this version of it.";
+    TYPE_SUNSET = "type_sunset": "This version of the event's type is deprecated, and the day until which it was taken has passed.";
+    TYPE_NOT_OWNED = "type_not_owned": "The type is owned by another service than the one in whose name the event is sent.";
+    SOURCE_NOT_OWN = "source_not_own": "The key belongs to a service, and the event's source is not that service.";
+    KEY_WITHOUT_SERVICE = "key_without_service": "A type that the catalog knows is emitted only with a key that belongs to a service.";
+    SCHEMA_TYPE = "schema_type": "The value's JSON type is none that the schema allows.";
+    SCHEMA_REQUIRED = "schema_required": "A member that the schema requires is missing.";
+    SCHEMA_UNKNOWN_MEMBER = "schema_unknown_member": "The schema does not allow a member or an item here.";
+    SCHEMA_ENUM = "schema_enum": "The value is none of those that the schema lists.";
+    SCHEMA_CONST = "schema_const": "The value is not the one that the schema demands.";
+    SCHEMA_FORMAT = "schema_format": "The string is not of the format that the schema demands.";
+    SCHEMA_PATTERN = "schema_pattern": "The string does not match the schema's pattern.";
+    SCHEMA_RANGE = "schema_range": "The number lies outside the bounds of the schema, or is no multiple of what it names.";
+    SCHEMA_LENGTH = "schema_length": "The string is shorter or longer than the schema allows.";
+    SCHEMA_ITEMS = "schema_items": "The array has too few or too many items, repeats one, or does not contain what the schema demands.";
+    SCHEMA_MEMBERS = "schema_members": "The object has too few or too many members, or a name that the schema forbids, or lacks a member that another one demands.";
+    SCHEMA_COMBINATION = "schema_combination": "The value fits none of the schema's alternatives, or too many of them, or what it must not fit.";
+    SCHEMA_FALSE = "schema_false": "The schema allows no value here.";
+    ENTITY_MISSING = "entity_missing": "The type's definition names an entity, and the event has none.";
+    ENTITY_MISMATCH = "entity_mismatch": "The event's entity is not the one that its type's definition names.";
+    RULE_FAILED = "rule_failed": "The data breaks a rule of the type's definition.";
+    RULE_NOT_JUDGED = "rule_not_judged": "A rule of the type's definition could not be judged for this data.";
+    TRANSITION_FORBIDDEN = "transition_forbidden": "The entity must not go from the state that its newest event names to this one.";
+    INITIAL_STATE_FORBIDDEN = "initial_state_forbidden": "The entity has no earlier event of the types, and must not begin in this state.";
+    QUARANTINE_FULL = "quarantine_full": "The event would have been kept aside, but the tenant's quarantine is full.";
 }
 
 /// A code that this version does not know, from a newer server say, is read as `unknown`; the message still says
@@ -210,8 +236,8 @@ impl Report {
         Self::rejection(ErrorCode::EventInvalid, self.violations, self.left_out)
     }
 
-    /// The answer when reading had to stop. `at` says where the body stands. Where the text itself is broken, that alone counts: what was found
-    /// before may be a consequence of it.
+    /// The answer when reading had to stop. `at` says where the body stands. Where the text itself is broken, that
+    /// alone counts: what was found before may be a consequence of it.
     #[cold]
     pub(crate) fn stop(mut self, fault: &Fault, body: &[u8], at: At<'_>) -> Rejection {
         let mut violation = of_fault(fault, body);

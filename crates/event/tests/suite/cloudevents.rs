@@ -1,9 +1,9 @@
 //! CloudEvents from other makers: what is taken, and what is refused and why.
 
 use tidings_event::cloudevents::{parse_batch, parse_binary, parse_structured, write_event};
-use tidings_event::{ErrorCode, Event, Rejection, SourceKind};
+use tidings_event::{ErrorCode, Event, Rejection, SourceKind, parse_event};
 
-use crate::given::mint;
+use crate::given::{SeventhMint, mint};
 
 const MEMBERS: &[(&str, &str)] = &[
     ("specversion", r#""1.0""#),
@@ -271,4 +271,19 @@ fn a_binary_event_is_refused_by_the_same_rules() {
     let rejection = parse_binary([].into_iter(), b"{}", &mut mint()).unwrap_err();
     let missing = ["/specversion", "/id", "/type", "/tenant", "/source"].map(|path| (path, "member_missing"));
     assert_eq!(found(&rejection), missing);
+}
+
+#[test]
+fn an_event_without_a_version_gets_the_one_that_the_mint_knows() {
+    let (mut mint, schema) = (SeventhMint(mint()), "tag:tidings.dev,2026:schema/sales.lead.created/2");
+    let cases = [("", "7"), (schema, "2")];
+    for (schema, expected) in cases {
+        let attribute = if schema.is_empty() { String::new() } else { format!("\"{schema}\"") };
+        let event = parse_structured(event_with(&[("dataschema", &attribute)]).as_bytes(), &mut mint).unwrap();
+        assert_eq!(event.version.as_str(), expected);
+    }
+    let native = r#"{"type":"sales.lead.created","tenant":"acme","source":{"type":"service","id":"sales"},"data":{}}"#;
+    assert_eq!(parse_event(native.as_bytes(), &mut mint).unwrap().version.as_str(), "7");
+    let named = native.replacen('{', r#"{"version":"2","#, 1);
+    assert_eq!(parse_event(named.as_bytes(), &mut mint).unwrap().version.as_str(), "2");
 }

@@ -20,6 +20,23 @@ impl Mint for FixedMint {
     }
 }
 
+/// Knows a catalog in which every type is at version 7.
+pub(crate) struct SeventhMint(pub(crate) FixedMint);
+
+impl Mint for SeventhMint {
+    fn id(&mut self) -> EventId {
+        self.0.id()
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn version(&mut self, _event_type: &EventType) -> Version {
+        Version::parse("7").unwrap()
+    }
+}
+
 pub(crate) fn mint() -> FixedMint {
     FixedMint(0)
 }
