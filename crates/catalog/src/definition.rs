@@ -310,3 +310,93 @@ pub struct ConversionTest {
     /// What shall come out.
     pub to: Value,
 }
+
+/// The longest number that a version may have.
+const VERSION_DIGITS_MAX: usize = 9;
+
+/// The number that a version of a definition is: a whole one from 1, written without leading zeros. Versions that
+/// events of unknown types carry may be anything else, and have none.
+#[must_use]
+pub fn version_number(version: &Version) -> Option<u32> {
+    let text = version.as_str();
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && text.len() <= VERSION_DIGITS_MAX;
+    if digits && !text.starts_with('0') { text.parse().ok() } else { None }
+}
+
+impl Definition {
+    /// The number of its version; see [`version_number`]. Zero only where it was put together by hand with another one.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        version_number(&self.version).unwrap_or(0)
+    }
+
+    /// The name of its entry.
+    #[must_use]
+    pub fn key(&self) -> crate::entry::Key {
+        crate::entry::Key::definition(&self.name, &self.version)
+    }
+
+    /// A stable definition of which nothing is said but what must be.
+    #[must_use]
+    pub fn new(name: EventType, version: Version, owner: impl Into<String>, schema: Value) -> Self {
+        Self {
+            name,
+            version,
+            owner: owner.into(),
+            description: String::new(),
+            lifecycle: Lifecycle::default(),
+            ordering: Ordering::Entity,
+            retention: None,
+            entity: None,
+            subject: None,
+            classification: BTreeMap::new(),
+            compatibility: Compatibility::Published,
+            schema,
+            examples: Vec::new(),
+            rules: Vec::new(),
+            transitions: Vec::new(),
+            upcast: None,
+            downcast: None,
+            name_exception: None,
+        }
+    }
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { stage: Stage::Stable, sunset: None, successor: None }
+    }
+}
+
+impl Class {
+    /// What becomes of data of this class where its definition names no action.
+    #[must_use]
+    pub const fn default_action(self) -> Action {
+        match self {
+            Self::Public | Self::Internal => Action::Keep,
+            Self::Pii | Self::Phi => Action::Redact,
+            Self::Secret => Action::Drop,
+        }
+    }
+}
+
+impl From<Class> for Classification {
+    fn from(class: Class) -> Self {
+        Self { class, action: class.default_action() }
+    }
+}
+
+impl Default for Classification {
+    fn default() -> Self {
+        Class::Internal.into()
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Days(days) => write!(f, "{days}d"),
+            Self::Forever => f.write_str("forever"),
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tidings_event::{EventType, Version};
+
 use crate::definition::words;
 
 words!(
@@ -77,4 +79,31 @@ pub struct Set {
     pub description: String,
     /// The values: strings or numbers, each once.
     pub values: Vec<serde_json::Value>,
+}
+
+impl Key {
+    /// The name of a definition's entry.
+    #[must_use]
+    pub fn definition(name: &EventType, version: &Version) -> Self {
+        Self { kind: Kind::Definition, name: name.to_string(), version: version.to_string() }
+    }
+
+    /// The name of a set's entry.
+    pub fn set(name: impl Into<String>) -> Self {
+        Self { kind: Kind::Set, name: name.into(), version: String::new() }
+    }
+
+    /// The name of a policy's entry.
+    pub fn policy(name: impl Into<String>) -> Self {
+        Self { kind: Kind::Policy, name: name.into(), version: String::new() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Definition => write!(f, "{}@{}", self.name, self.version),
+            Kind::Set | Kind::Policy => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
 }

@@ -9,4 +9,5 @@ pub mod definition;
 pub mod entry;
 pub mod limits;
 pub mod lineage;
+pub mod pointer;
 pub mod report;
