@@ -94,6 +94,12 @@ codes! {
     DeadLetterNotFound = "dead_letter_not_found", 404, "There is no such dead letter", false, true;
     /// The endpoint has no replay with this id.
     ReplayNotFound = "replay_not_found", 404, "There is no such replay", false, true;
+    /// The catalog has no type, or no version of it, of this name.
+    EventTypeNotFound = "event_type_not_found", 404, "There is no such event type", false, true;
+    /// The catalog has no set or policy of this name.
+    CatalogEntryNotFound = "catalog_entry_not_found", 404, "There is no such entry in the catalog", false, true;
+    /// The tenant has no event in quarantine with this number.
+    QuarantinedNotFound = "quarantined_not_found", 404, "There is no such event in quarantine", false, true;
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here", false, true;
     /// None of the accepted types can be given.
@@ -110,6 +116,12 @@ codes! {
     EndpointLimit = "endpoint_limit", 409, "The tenant has as many endpoints as it may have", false, true;
     /// The endpoint's state does not allow this now.
     EndpointBusy = "endpoint_busy", 409, "The endpoint's state does not allow this now", true, true;
+    /// The change breaks a promise that the catalog gives to consumers; the report says which, and shows it.
+    CatalogBreaking = "catalog_breaking", 409, "The change would break what the catalog promises", false, true;
+    /// Others changed the catalog again and again while this change was checked.
+    CatalogBusy = "catalog_busy", 409, "Others are changing the catalog", true, true;
+    /// The catalog holds as many types, versions, revisions, sets or policies as it may.
+    CatalogFull = "catalog_full", 409, "The catalog holds as much as it may", false, true;
     /// What the cursor points at was erased by retention.
     CursorExpired = "cursor_expired", 410, "The cursor is below the retention floor", false, true;
     /// Events that were asked for by a sequence or a time were erased by retention.
@@ -124,6 +136,12 @@ codes! {
     EventInvalid = "event_invalid", 422, "The event is not valid", false, true;
     /// A batch over several tenants leaves ids out, so that a retry could not complete it.
     EventIdsRequired = "event_ids_required", 422, "Events of several tenants need their own ids", false, true;
+    /// An event breaks the catalog's rules for its type; `errors` says which and where.
+    EventRejected = "event_rejected", 422, "The event breaks the catalog's rules", false, true;
+    /// An event breaks the catalog's rules and is kept aside, out of the log; `errors` says which rules and where.
+    EventQuarantined = "event_quarantined", 422, "The event is kept in quarantine", false, false;
+    /// A definition, a set or a policy is not valid by itself; `errors` and the report say what is wrong.
+    DefinitionInvalid = "definition_invalid", 422, "The definition is not valid", false, true;
     /// A member of an endpoint, a replay, a rotation or a back-test breaks a rule; `errors` says which and where.
     EndpointInvalid = "endpoint_invalid", 422, "What is asked of the endpoint is not valid", false, true;
     /// The endpoint did not answer the ownership challenge.

@@ -95,6 +95,10 @@ violation_codes! {
     SCHEDULE_WRONG = "schedule_wrong": "A retry schedule must be 1 to 20 waits of at most a week each, and at most 30 days together.";
     SECRET_MALFORMED = "secret_malformed": "A secret must be whsec_ or whsk_ and base64 of as many bytes as its scheme takes.";
     RANGE_WRONG = "range_wrong": "The range ends before it begins.";
+    SERVICE_WRONG = "service_wrong": "A key's service does not fit its role, or is no id of a source.";
+    NAME_MISMATCH = "name_mismatch": "The body names another entry than the path.";
+    ENTRY_REPEATED = "entry_repeated": "The change names the same entry more than once.";
+    ENTRY_NOT_FOUND = "entry_not_found": "The catalog has no such entry.";
     TYPE_UNKNOWN = "type_unknown": "The catalog has no definition of the event's type.";
     VERSION_UNKNOWN = "version_unknown": "The catalog knows the event's type, but not this version of it.";
     TYPE_SUNSET = "type_sunset": "This version of the event's type is deprecated, and the day until which it was taken has passed.";
