@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use tidings_core::append::{Prepared, Request, keys, plan};
-use tidings_event::log::{AppendView, Existing, Receipt, Verdict};
+use tidings_event::log::{AppendView, Receipt, Verdict};
 use tidings_event::{PartitionId, Position, Recorded, Salt, Sequence, TenantNo, Timestamp, digest, hash_data};
 
 /// An event as the model sees it: its tenant, its id and its content, each one of a few.
@@ -17,7 +17,7 @@ fn prepare((tenant, id, content): Spec) -> Prepared {
     let event = support::event(&format!("id_{id}"), "sales.lead.created", &format!(r#"{{"content":{content}}}"#));
     let salt = Salt([content; 16]);
     let data_hash = hash_data(&salt, &event.data);
-    Prepared { event, tenant_no: TenantNo(tenant), salt, data_hash }
+    Prepared { event, tenant_no: TenantNo(tenant), salt, data_hash, mark: None, guard: None }
 }
 
 fn requests(specs: &[Vec<Spec>]) -> Vec<Request> {
@@ -33,20 +33,7 @@ struct Log {
 
 impl Log {
     fn view(&self, requests: &[Request]) -> AppendView {
-        let keys = keys(requests);
-        let head = |tenant: TenantNo| self.rows.iter().filter(|row| row.tenant_no == tenant).count() as u64;
-        AppendView {
-            partition: PartitionId(3),
-            position: Position(self.rows.len() as u64),
-            recorded_at: self.rows.last().map_or(Timestamp::from_micros(0), |row| row.recorded_at),
-            sequences: keys.tenants.iter().map(|tenant| (*tenant, Sequence(head(*tenant)))).collect(),
-            existing: keys.ids.into_iter().filter_map(|key| Some((key.clone(), self.existing(&key)?))).collect(),
-        }
-    }
-
-    fn existing(&self, (tenant, id): &(TenantNo, tidings_event::EventId)) -> Option<Existing> {
-        let row = self.rows.iter().find(|row| row.tenant_no == *tenant && row.event.id == *id)?;
-        Some(Existing { sequence: row.sequence, event: row.event.clone() })
+        support::view(&self.rows, keys(requests))
     }
 }
 
