@@ -6,8 +6,12 @@
 #![deny(missing_docs)]
 
 pub mod definition;
+mod document;
 pub mod entry;
 pub mod limits;
 pub mod lineage;
 pub mod pointer;
 pub mod report;
+pub mod schema;
+#[cfg(test)]
+mod testing;

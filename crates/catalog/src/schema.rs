@@ -1,0 +1,141 @@
+//! JSON Schemas: checked by themselves, and compiled so that documents can be judged by them.
+//!
+//! Draft 2020-12, or draft 7 where `$schema` says so. Formats are asserted. Patterns run on an engine whose time is
+//! linear in the text, so look-around and back-references are refused. Nothing is ever fetched: a reference leads to a
+//! place in the schema itself, or the schema is refused.
+
+mod explain;
+mod structure;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::Value;
+use tidings_event::limits::VIOLATIONS_MAX;
+use tidings_event::{Violation, violation_code as code};
+
+use crate::document::{Borrowed, Document};
+use crate::report::{Finding, Severity, Subject};
+
+/// Bytes that the programs of one pattern may take.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
+/// A schema that documents can be judged by.
+pub struct Schema {
+    validator: Validator<Borrowed>,
+    remarks: Vec<Finding>,
+}
+
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Schema").finish_non_exhaustive()
+    }
+}
+
+impl Schema {
+    /// Checks a schema by itself and compiles it. The findings are errors, their paths begin with `/schema`.
+    ///
+    /// What is looked at, in this order, each only if what stands before found nothing: its bounds, its draft and
+    /// vocabulary; the metaschema of its draft; its references and patterns.
+    pub fn compile(schema: &Value) -> Result<Self, Vec<Finding>> {
+        let draft = structure::draft(schema)?;
+        structure::check_bounds(schema)?;
+        check_metaschema(schema, draft)?;
+        let structure = structure::check(schema, draft)?;
+        let validator = options(draft).build(schema).map_err(|error| {
+            let path = format!("/schema{}", error.instance_path().as_str());
+            vec![error_at(path, "schema_invalid", explain::of_schema(&error))]
+        })?;
+        Ok(Self { validator, remarks: structure })
+    }
+
+    /// What is no mistake and yet should be looked at: formats that nobody knows, for one. Paths begin with `/schema`.
+    #[must_use]
+    pub fn remarks(&self) -> &[Finding] {
+        &self.remarks
+    }
+
+    /// Whether a document is valid.
+    #[must_use]
+    pub fn is_valid(&self, data: &Value) -> bool {
+        self.accepts(&Document::of(data))
+    }
+
+    /// The rules of the schema that a document breaks, at most `max`. Paths begin with `/data`.
+    #[must_use]
+    pub fn violations(&self, data: &Value, max: usize) -> Vec<Violation> {
+        self.explain(&Document::of(data), max)
+    }
+
+    /// Whether a document is valid.
+    pub(crate) fn accepts(&self, data: &Document<'_>) -> bool {
+        self.validator.is_valid(data)
+    }
+
+    /// The rules that a document breaks.
+    #[cold]
+    pub(crate) fn explain(&self, data: &Document<'_>, max: usize) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        // Several keywords may say the same of one place, and then one is enough; what is looked through is bounded.
+        for error in self.validator.iter_errors(data).take(max.saturating_mul(4)) {
+            explain::add(&error, &mut violations, max);
+            if violations.len() >= max {
+                break;
+            }
+        }
+        violations
+    }
+}
+
+/// What a document with a number beyond all doubles is told.
+pub(crate) fn out_of_range(path: &str) -> Violation {
+    Violation {
+        path: format!("/data{path}"),
+        code: code::NUMBER_OUT_OF_RANGE,
+        message: "must be a number between -1.7976931348623157e308 and 1.7976931348623157e308".to_owned(),
+    }
+}
+
+fn options(draft: Draft) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
+    jsonschema::options_for::<Borrowed>()
+        .with_draft(draft)
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(true)
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX))
+        .offline()
+}
+
+fn check_metaschema(schema: &Value, draft: Draft) -> Result<(), Vec<Finding>> {
+    let metaschema = match draft {
+        Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        _ => jsonschema::draft202012::meta::validator(),
+    };
+    if metaschema.is_valid(schema) {
+        return Ok(());
+    }
+    let mut violations = Vec::new();
+    for error in metaschema.iter_errors(schema).take(VIOLATIONS_MAX * 4) {
+        explain::add(&error, &mut violations, VIOLATIONS_MAX);
+    }
+    let found = violations.into_iter().map(|violation| {
+        let path = violation.path.strip_prefix("/data").unwrap_or(&violation.path);
+        error_at(format!("/schema{path}"), "schema_invalid", format!("is not JSON Schema: {}", violation.message))
+    });
+    Err(found.collect())
+}
+
+/// An error about a schema.
+fn error_at(path: String, code: &'static str, message: String) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        subject: Subject::Schema,
+        code,
+        path,
+        line: None,
+        message,
+        proposal: None,
+        witness: None,
+        overridable: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
