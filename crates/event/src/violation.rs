@@ -98,6 +98,7 @@ violation_codes! {
     SERVICE_WRONG = "service_wrong": "A key's service does not fit its role, or is no id of a source.";
     NAME_MISMATCH = "name_mismatch": "The body names another entry than the path.";
     ENTRY_REPEATED = "entry_repeated": "The change names the same entry more than once.";
+    SOURCE_UNREADABLE = "source_unreadable": "The source of an entry of the catalog cannot be read as far as its name and version.";
     ENTRY_NOT_FOUND = "entry_not_found": "The catalog has no such entry.";
     TYPE_UNKNOWN = "type_unknown": "The catalog has no definition of the event's type.";
     VERSION_UNKNOWN = "version_unknown": "The catalog knows the event's type, but not this version of it.";
