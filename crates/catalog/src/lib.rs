@@ -13,5 +13,6 @@ pub mod lineage;
 pub mod pointer;
 pub mod report;
 pub mod schema;
+pub mod source;
 #[cfg(test)]
 mod testing;
