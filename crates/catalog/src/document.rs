@@ -174,6 +174,15 @@ impl Number {
         }
     }
 
+    /// Whether a text is this number; only whole ones have a text that is certain.
+    pub(crate) fn is_written(self, text: &str) -> bool {
+        match self {
+            Self::Int(int) => text.parse() == Ok(int) && text == int.to_string(),
+            Self::Unsigned(unsigned) => text == unsigned.to_string(),
+            Self::Float(_) => false,
+        }
+    }
+
     /// The nearest double.
     pub(crate) fn as_float(self) -> f64 {
         match self {

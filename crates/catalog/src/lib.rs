@@ -8,11 +8,14 @@
 pub mod definition;
 mod document;
 pub mod entry;
+pub mod judge;
 pub mod limits;
 pub mod lineage;
+pub mod ownership;
 pub mod pointer;
 pub mod report;
 pub mod schema;
 pub mod source;
 #[cfg(test)]
 mod testing;
+mod transitions;

@@ -15,6 +15,8 @@ use tidings_event::{Violation, violation_code as code};
 use crate::document::{Borrowed, Document};
 use crate::report::{Finding, Severity, Subject};
 
+pub(crate) use explain::bounded;
+
 /// Bytes that the programs of one pattern may take.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
