@@ -1,5 +1,6 @@
-//! Every server-side SQL statement of Tidings, for SQLite and PostgreSQL, behind two narrow traits: [`Store`] for the
-//! log and what belongs to it, [`OutboxSource`] for a producer's outbox.
+//! Every server-side SQL statement of Tidings, for SQLite and PostgreSQL, behind narrow traits: [`Store`] for the log
+//! and what belongs to it, [`DeliveryStore`] for subscriptions, [`CatalogStore`] for the catalog, [`OutboxSource`] for a
+//! producer's outbox.
 //!
 //! Invariant: this crate decides nothing. What an append writes is decided by the closure that its caller hands in;
 //! what happens to an intent or a refused row is decided by the engine.
@@ -318,6 +319,7 @@ pub trait Store: DeliveryStore + CatalogStore {
 mod catalog;
 mod delivery;
 mod encoding;
+mod entries;
 mod migrations;
 mod names;
 mod open;

@@ -8,10 +8,12 @@ use crate::{Error, Result};
 const SQLITE: &[(&str, &str)] = &[
     ("V1__log", include_str!("migrations/sqlite/V1__log.sql")),
     ("V2__delivery", include_str!("migrations/sqlite/V2__delivery.sql")),
+    ("V3__catalog", include_str!("migrations/sqlite/V3__catalog.sql")),
 ];
 const POSTGRES: &[(&str, &str)] = &[
     ("V1__log", include_str!("migrations/postgres/V1__log.sql")),
     ("V2__delivery", include_str!("migrations/postgres/V2__delivery.sql")),
+    ("V3__catalog", include_str!("migrations/postgres/V3__catalog.sql")),
 ];
 
 /// The steps of an SQLite file.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing};
+use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing, Newest};
 use tidings_event::{PartitionId, Position, Sequence, TenantNo, Timestamp};
 
 use crate::{Error, Result};
@@ -61,6 +61,10 @@ impl Before {
             recorded_at = row.recorded_at;
             *sequence = row.sequence;
         }
+        let rising = plan.marks.windows(2).all(|pair| pair[0].row < pair[1].row);
+        if !rising || plan.marks.last().is_some_and(|mark| mark.row >= plan.rows.len()) {
+            return Err(Error::Broken("the plan marks a row twice, or one that it does not write".to_owned()));
+        }
         touched.sort_unstable();
         touched.dedup();
         let sequences = touched.into_iter().filter_map(|no| sequences.get(&no).map(|head| (no, *head))).collect();
@@ -79,6 +83,12 @@ pub(crate) fn follow(view: &mut AppendView, keys: &AppendKeys, earlier: &AppendP
         let key = (row.tenant_no, row.event.id.clone());
         if keys.ids.contains(&key) {
             view.existing.insert(key, Existing { sequence: row.sequence, event: row.event.clone() });
+        }
+        for key in &keys.entities {
+            let asked = key.tenant == row.tenant_no && row.event.entity.as_ref() == Some(&key.entity);
+            if asked && key.types.contains(&row.event.event_type) {
+                view.newest.insert(key.clone(), Newest::Event(Box::new(row.event.clone())));
+            }
         }
     }
 }

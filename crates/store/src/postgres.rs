@@ -4,14 +4,19 @@
 
 pub(crate) mod address;
 mod append;
+mod asides;
 mod attempts;
+mod catalog;
 mod commit_route;
 mod dead;
 mod delivery;
 mod endpoints;
+mod entries;
 mod failure;
 mod flight;
 mod keys;
+mod marks;
+mod observed;
 #[cfg(test)]
 mod plans;
 mod pool;

@@ -35,7 +35,7 @@ pub(crate) fn events(ids: &[&str], bytes: usize) -> Vec<Event> {
 /// Appends them to partition 0, whatever is there already.
 pub(crate) async fn append(store: &dyn Store, events: Vec<Event>) -> Result<AppendPlan> {
     let tenant = store.place(&[(tenant(), PartitionId(0))]).await?.remove(0);
-    let keys = AppendKeys { tenants: vec![tenant.no], ids: Vec::new() };
+    let keys = AppendKeys { tenants: vec![tenant.no], ..AppendKeys::default() };
     let decide: Decide = Box::new(move |view| {
         let (mut position, mut sequence) = (view.position, view.sequences[&tenant.no]);
         let mut plan = AppendPlan::default();

@@ -4,13 +4,18 @@
 //! right whoever else writes. They only wait for each other.
 
 mod append;
+mod asides;
 mod attempts;
+mod catalog;
 mod commit_route;
 mod connection;
 mod dead;
 mod delivery;
 mod endpoints;
+mod entries;
 mod keys;
+mod marks;
+mod observed;
 #[cfg(test)]
 mod plans;
 mod read;

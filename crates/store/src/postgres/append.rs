@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::future::join;
-use tidings_event::log::{AppendKeys, AppendView, Existing};
-use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
+use tidings_event::log::{AppendKeys, AppendPlan, AppendView, ENTITY_LOOK_BACK, EntityKey, Existing, Newest};
+use tidings_event::{EventId, EventType, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -18,6 +18,7 @@ use super::failure::of_commit;
 use super::flight::{Param, params};
 use super::pool::{Connections, Lease};
 use super::read::{columns, decode, number};
+use crate::entries;
 use crate::names::Names;
 use crate::plan::{Before, Heads};
 use crate::row::{correlation_column, corrupt, signed, unsigned};
@@ -41,6 +42,30 @@ pub(super) const EXISTING: &str = concat!(
       AND event_id >= wanted.event_id COLLATE \"C\" AND event_id <= wanted.event_id COLLATE \"C\" \
       ORDER BY event_id LIMIT 1) e"
 );
+/// For each entity the newest of its last events that is of the types (joined by commas), or else the last that was
+/// looked at, where that are as many as are looked at. The scan ends at the first hit.
+pub(super) const NEWEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", wanted.at, found.hit \
+      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) \
+      WITH ORDINALITY wanted (tenant_no, entity_kind, entity_id, types, at) \
+      CROSS JOIN LATERAL (SELECT sequence, hit FROM ( \
+          SELECT entity_kind, entity_id, sequence, type = ANY (string_to_array(wanted.types, ',')) AS hit, \
+          row_number() OVER (ORDER BY entity_kind DESC, entity_id DESC, sequence DESC) AS looked_at \
+          FROM tidings.events WHERE tenant_no = wanted.tenant_no AND entity_kind IS NOT NULL \
+          AND (entity_kind, entity_id, sequence) > \
+              (wanted.entity_kind COLLATE \"C\", wanted.entity_id COLLATE \"C\", 0) \
+          AND (entity_kind, entity_id, sequence) < \
+              (wanted.entity_kind COLLATE \"C\", wanted.entity_id COLLATE \"C\", 9223372036854775807) \
+          ORDER BY entity_kind DESC, entity_id DESC, sequence DESC LIMIT $5) one \
+      WHERE hit OR looked_at = $5 ORDER BY entity_kind DESC, entity_id DESC, sequence DESC LIMIT 1) found \
+      LEFT JOIN LATERAL (SELECT * FROM tidings.events WHERE tenant_no = wanted.tenant_no \
+      AND sequence >= found.sequence AND sequence <= found.sequence ORDER BY sequence LIMIT 1) e ON found.hit"
+);
+pub(super) const INSERT_MARKS: &str = "\
+    INSERT INTO tidings.marks (tenant_no, sequence, type, version, reasons) \
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])";
 pub(super) const INSERT: &str = "\
     INSERT INTO tidings.events (partition, position, tenant_no, sequence, event_id, type, version, timestamp, \
     recorded_at, project, source_kind, source_id, entity_kind, entity_id, actor, correlation_id, causation_id, \
@@ -69,7 +94,9 @@ struct Statements {
     lock: Statement,
     tenant_heads: Statement,
     existing: Statement,
+    newest: Statement,
     insert: Statement,
+    insert_marks: Statement,
     copy: Statement,
     advance_partition: Statement,
     advance_tenants: Statement,
@@ -81,7 +108,9 @@ impl Statements {
             lock: lease.prepare_cached(LOCK).await?,
             tenant_heads: lease.prepare_cached(TENANT_HEADS).await?,
             existing: lease.prepare_cached(EXISTING).await?,
+            newest: lease.prepare_cached(NEWEST).await?,
             insert: lease.prepare_cached(INSERT).await?,
+            insert_marks: lease.prepare_cached(INSERT_MARKS).await?,
             copy: lease.prepare_cached(COPY).await?,
             advance_partition: lease.prepare_cached(ADVANCE_PARTITION).await?,
             advance_tenants: lease.prepare_cached(ADVANCE_TENANTS).await?,
@@ -131,7 +160,7 @@ impl Append<'_> {
         if matches!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed)) {
             return Err(Error::unavailable("the caller went away, so nothing was written"));
         }
-        self.write(lease, &statements, &plan.rows, &heads).await?;
+        self.write(lease, &statements, &plan, &heads).await?;
         Ok(Appended { partition: self.partition, plan, revision })
     }
 
@@ -144,36 +173,58 @@ impl Append<'_> {
         let (heads_of, present): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 2]) =
             ([&tenants, &partition], [&nos, &ids]);
         let head_of: [&(dyn ToSql + Sync); 1] = [&partition];
+        let entities = entities(&self.keys.entities);
+        let newest = async {
+            if self.keys.entities.is_empty() {
+                return Ok(Vec::new());
+            }
+            let params: Vec<&(dyn ToSql + Sync)> =
+                entities.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+            lease.rows(&statements.newest, &params).await
+        };
         // Futures are sent in the order in which they are first polled, which is the order in which they stand here.
-        let (begun, locked, heads, existing) = futures_util::join!(
+        let (begun, locked, heads, existing, newest) = futures_util::join!(
             lease.batch_execute("BEGIN"),
             lease.query_opt(&statements.lock, &head_of),
             lease.rows(&statements.tenant_heads, &heads_of),
             lease.rows(&statements.existing, &present),
+            newest,
         );
         begun?;
         let locked = locked?.ok_or_else(|| Error::Broken(format!("there is no partition {}", self.partition)))?;
         let existing = decode(lease, self.names, &existing?).await?;
-        view(self.partition, &locked, &heads?, existing)
+        let (mut view, revision) = view(self.partition, &locked, &heads?, existing)?;
+        view.newest = newest_of(lease, self.names, &self.keys.entities, &newest?).await?;
+        Ok((view, revision))
     }
 
     /// The second flight. The commit goes out with the rest: where a statement before it failed, the server turns it
     /// into a rollback, and the failure is what is reported.
-    async fn write(&self, lease: &Lease, statements: &Statements, rows: &[Recorded], heads: &Heads) -> Result<()> {
+    async fn write(&self, lease: &Lease, statements: &Statements, plan: &AppendPlan, heads: &Heads) -> Result<()> {
+        let rows = &plan.rows[..];
         let (nos, sequences): (Vec<i64>, Vec<i64>) =
             heads.sequences.iter().map(|(no, sequence)| (no.get(), signed(sequence.get()))).unzip();
         let (partition, position) = (number(self.partition)?, signed(heads.position.get()));
         let recorded_at = heads.recorded_at.as_micros();
         let advance_partition: [&(dyn ToSql + Sync); 3] = [&partition, &position, &recorded_at];
         let advance_tenants: [&(dyn ToSql + Sync); 2] = [&nos, &sequences];
+        let marks = marks(plan)?;
+        let insert_marks = async || {
+            if plan.marks.is_empty() {
+                return Ok(0);
+            }
+            let params: Vec<&(dyn ToSql + Sync)> = marks.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+            lease.execute(&statements.insert_marks, &params).await
+        };
         let close = async || {
             futures_util::join!(
+                insert_marks(),
                 lease.execute(&statements.advance_partition, &advance_partition),
                 lease.execute(&statements.advance_tenants, &advance_tenants),
                 lease.batch_execute("COMMIT"),
             )
         };
-        let (written, (partition_head, tenant_heads, committed)) = if rows.len() < COPY_ROWS_MIN {
+        let (written, (marked, partition_head, tenant_heads, committed)) = if rows.len() < COPY_ROWS_MIN {
             let params = Columns::of(rows)?.into_params(partition);
             let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
             join(lease.execute(&statements.insert, &params), close()).await
@@ -187,6 +238,7 @@ impl Append<'_> {
             join(sink.finish(), close()).await
         };
         let written = written.map_err(of_commit)?;
+        marked.map_err(of_commit)?;
         partition_head.map_err(of_commit)?;
         tenant_heads.map_err(of_commit)?;
         committed.map_err(of_commit)?;
@@ -212,6 +264,7 @@ pub(super) fn view(
         recorded_at: Timestamp::from_micros(locked.try_get(1)?),
         sequences,
         existing: existing.into_iter().map(known).collect(),
+        newest: HashMap::new(),
     };
     Ok((view, Revision(unsigned(locked.try_get(2)?)?)))
 }
@@ -219,6 +272,56 @@ pub(super) fn view(
 fn known(recorded: Recorded) -> ((TenantNo, EventId), Existing) {
     let key = (recorded.tenant_no, recorded.event.id.clone());
     (key, Existing { sequence: recorded.sequence, event: recorded.event })
+}
+
+/// What [`NEWEST`] asks.
+pub(super) fn entities(entities: &[EntityKey]) -> Vec<Param<'static>> {
+    let texts = |of: fn(&EntityKey) -> String| entities.iter().map(of).collect::<Vec<String>>();
+    params![
+        entities.iter().map(|key| key.tenant.get()).collect::<Vec<i64>>(),
+        texts(|key| key.entity.kind.to_string()),
+        texts(|key| key.entity.id.to_string()),
+        texts(|key| key.types.iter().map(EventType::as_str).collect::<Vec<_>>().join(",")),
+        i64::try_from(ENTITY_LOOK_BACK).unwrap_or(i64::MAX),
+    ]
+}
+
+/// What [`NEWEST`] found, by what was asked.
+pub(super) async fn newest_of(
+    lease: &Lease,
+    names: &Names,
+    asked: &[EntityKey],
+    rows: &[Row],
+) -> Result<HashMap<EntityKey, Newest>> {
+    let mut newest = HashMap::with_capacity(rows.len());
+    let (mut hits, mut keys) = (Vec::new(), Vec::new());
+    for row in rows {
+        let at = usize::try_from(row.try_get::<_, i64>(23)? - 1).ok();
+        let key = at.and_then(|at| asked.get(at)).ok_or_else(|| corrupt("at"))?;
+        if row.try_get(24)? {
+            hits.push(row);
+            keys.push(key);
+        } else {
+            newest.insert(key.clone(), Newest::Unknown);
+        }
+    }
+    let events = decode(lease, names, hits).await?;
+    newest.extend(keys.into_iter().cloned().zip(events.into_iter().map(|row| Newest::Event(Box::new(row.event)))));
+    Ok(newest)
+}
+
+/// The parameters of [`INSERT_MARKS`].
+pub(super) fn marks(plan: &AppendPlan) -> Result<Vec<Param<'_>>> {
+    let rows: Vec<&Recorded> = entries::marked(plan).map(|(row, _)| row).collect();
+    let reasons: Vec<String> =
+        entries::marked(plan).map(|(_, mark)| entries::reasons(&mark.violations)).collect::<Result<_>>()?;
+    Ok(params![
+        rows.iter().map(|row| row.tenant_no.get()).collect::<Vec<i64>>(),
+        rows.iter().map(|row| signed(row.sequence.get())).collect::<Vec<i64>>(),
+        rows.iter().map(|row| row.event.event_type.as_str()).collect::<Vec<&str>>(),
+        rows.iter().map(|row| row.event.version.as_str()).collect::<Vec<&str>>(),
+        reasons,
+    ])
 }
 
 /// Rows turned into one array for each column.

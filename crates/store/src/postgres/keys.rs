@@ -1,6 +1,6 @@
 //! API keys.
 
-use tidings_event::{TenantId, Timestamp};
+use tidings_event::{TenantId, Text, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -10,12 +10,12 @@ use crate::{KeyRow, Result, Role};
 
 macro_rules! columns {
     () => {
-        "id, hash, role, tenants, type_prefixes, description, created_at, expires_at, revoked_at"
+        "id, hash, role, tenants, type_prefixes, description, created_at, expires_at, revoked_at, service"
     };
 }
 
 pub(super) const INSERT: &str =
-    concat!("INSERT INTO tidings.keys (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+    concat!("INSERT INTO tidings.keys (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
 pub(super) const BY_HASH: &str = concat!("SELECT ", columns!(), " FROM tidings.keys WHERE hash = $1");
 pub(super) const LIST: &str = concat!("SELECT ", columns!(), " FROM tidings.keys WHERE id > $1 ORDER BY id LIMIT $2");
 /// A second revocation keeps the moment of the first.
@@ -26,8 +26,19 @@ pub(super) async fn insert(lease: Lease, key: &KeyRow) -> Result<()> {
     let tenants: Vec<&str> = key.tenants.iter().map(TenantId::as_str).collect();
     let (hash, role, created_at) = (&key.hash[..], key.role.as_str(), key.created_at.as_micros());
     let (expires_at, revoked_at) = (key.expires_at.map(Timestamp::as_micros), key.revoked_at.map(Timestamp::as_micros));
-    let params: [&(dyn ToSql + Sync); 9] =
-        [&key.id, &hash, &role, &tenants, &key.type_prefixes, &key.description, &created_at, &expires_at, &revoked_at];
+    let service = key.service.as_ref().map(Text::as_str);
+    let params: [&(dyn ToSql + Sync); 10] = [
+        &key.id,
+        &hash,
+        &role,
+        &tenants,
+        &key.type_prefixes,
+        &key.description,
+        &created_at,
+        &expires_at,
+        &revoked_at,
+        &service,
+    ];
     lease.query(INSERT, &params).await.map(drop)
 }
 
@@ -52,6 +63,7 @@ fn row(row: &Row) -> Result<KeyRow> {
         role: Role::parse(row.try_get(2)?).ok_or_else(|| corrupt("role"))?,
         tenants: tenants.into_iter().map(TenantId::trusted).collect(),
         type_prefixes: row.try_get(4)?,
+        service: row.try_get::<_, Option<&str>>(9)?.map(Text::trusted),
         description: row.try_get(5)?,
         created_at: Timestamp::from_micros(row.try_get(6)?),
         expires_at: row.try_get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),

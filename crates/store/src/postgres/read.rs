@@ -112,10 +112,13 @@ fn raw(row: &Row) -> Result<Raw<'_>> {
 }
 
 /// Turns rows into events; asks for tenants' names that were not seen yet.
-pub(super) async fn decode(lease: &Lease, names: &Names, rows: &[Row]) -> Result<Vec<Recorded>> {
+pub(super) async fn decode<'r, R>(lease: &Lease, names: &Names, rows: R) -> Result<Vec<Recorded>>
+where
+    R: IntoIterator<Item = &'r Row> + Clone,
+{
     let mut known: HashMap<TenantNo, Option<TenantId>> = HashMap::new();
     let mut last = None;
-    for row in rows {
+    for row in rows.clone() {
         let no = TenantNo(row.try_get(2)?);
         if last != Some(no) {
             known.entry(no).or_insert_with(|| names.get(no));
@@ -132,7 +135,7 @@ pub(super) async fn decode(lease: &Lease, names: &Names, rows: &[Row]) -> Result
         }
     }
     let mut decoder = Decoder::default();
-    let mut events = Vec::with_capacity(rows.len());
+    let mut events = Vec::new();
     for row in rows {
         let raw = raw(row)?;
         let tenant = known.get(&raw.tenant_no).cloned().flatten().ok_or_else(|| corrupt("tenant_no"))?;

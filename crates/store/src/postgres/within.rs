@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidings_event::{PartitionId, Revision};
 use tokio_postgres::Row;
 
-use super::append::{ADVANCE_PARTITION, ADVANCE_TENANTS, Columns, EXISTING, INSERT, LOCK, TENANT_HEADS, view};
+use super::append::{
+    ADVANCE_PARTITION, ADVANCE_TENANTS, Columns, EXISTING, INSERT, INSERT_MARKS, LOCK, NEWEST, TENANT_HEADS, entities,
+    marks, newest_of, view,
+};
 use super::flight::{Flight, params};
 use super::pool::Lease;
 use super::read::{decode, number};
@@ -38,16 +41,24 @@ impl Locks {
     }
 }
 
+/// An append, and where the answers to what it must know will be.
+struct Look {
+    append: Append,
+    heads: usize,
+    existing: usize,
+    newest: Option<usize>,
+}
+
 /// Appends on their way through a transaction.
 pub(super) struct Within {
-    appends: Vec<(Append, usize, usize)>,
+    appends: Vec<Look>,
 }
 
 impl Within {
     /// Adds what must be known to a flight that has locked the heads, and prepares what [`write`] will send.
     pub(super) async fn look(flight: &mut Flight<'_>, lease: &Lease, appends: Vec<Append>) -> Result<Self> {
         if !appends.is_empty() {
-            for sql in [INSERT, ADVANCE_PARTITION, ADVANCE_TENANTS] {
+            for sql in [INSERT, INSERT_MARKS, ADVANCE_PARTITION, ADVANCE_TENANTS] {
                 lease.prepare_cached(sql).await?;
             }
         }
@@ -58,7 +69,11 @@ impl Within {
                 append.keys.ids.iter().map(|(no, id)| (no.get(), id.as_str().to_owned())).unzip();
             let heads = flight.add(lease, TENANT_HEADS, params![tenants, number(append.partition)?]).await?;
             let existing = flight.add(lease, EXISTING, params![nos, ids]).await?;
-            looks.push((append, heads, existing));
+            let newest = match &append.keys.entities[..] {
+                [] => None,
+                asked => Some(flight.add(lease, NEWEST, entities(asked)).await?),
+            };
+            looks.push(Look { append, heads, existing, newest });
         }
         Ok(Self { appends: looks })
     }
@@ -74,11 +89,14 @@ impl Within {
         revision: Option<(PartitionId, Revision)>,
     ) -> Result<Vec<Decided>> {
         let mut decided: Vec<Decided> = Vec::with_capacity(self.appends.len());
-        for (append, heads, existing) in self.appends {
+        for Look { append, heads, existing, newest } in self.appends {
             let Append { partition, keys, decide } = append;
             let head = locks.head(answers, partition)?;
             let existing = decode(lease, names, &answers[existing]).await?;
             let (mut view, mut at) = view(partition, head, &answers[heads], existing)?;
+            if let Some(newest) = newest {
+                view.newest = newest_of(lease, names, &keys.entities, &answers[newest]).await?;
+            }
             decided.iter().for_each(|earlier| follow(&mut view, &keys, &earlier.appended.plan));
             if let Some((changed, revision)) = revision
                 && changed == partition
@@ -112,6 +130,9 @@ pub(super) async fn write<'a>(flight: &mut Flight<'a>, lease: &Lease, decided: &
             heads.sequences.iter().map(|(no, sequence)| (no.get(), signed(sequence.get()))).unzip();
         let position = signed(heads.position.get());
         flight.add(lease, INSERT, Columns::of(&appended.plan.rows)?.into_params(partition)).await?;
+        if !appended.plan.marks.is_empty() {
+            flight.add(lease, INSERT_MARKS, marks(&appended.plan)?).await?;
+        }
         flight.add(lease, ADVANCE_PARTITION, params![partition, position, heads.recorded_at.as_micros()]).await?;
         flight.add(lease, ADVANCE_TENANTS, params![nos, sequences]).await?;
     }

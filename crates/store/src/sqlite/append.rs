@@ -4,21 +4,28 @@ use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
-use tidings_event::log::{AppendKeys, AppendView, Existing};
+use tidings_event::log::{AppendKeys, AppendPlan, AppendView, ENTITY_LOOK_BACK, EntityKey, Existing, Newest};
 use tidings_event::{EventId, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 
 use super::connection::commit;
 use super::read::Reader;
 use super::writer::Caller;
+use crate::entries;
 use crate::names::Names;
 use crate::plan::{Before, Heads};
-use crate::row::{correlation_column, signed, unsigned};
+use crate::row::{correlation_column, corrupt, signed, unsigned};
 use crate::{Append, Appended, Decide, Error, Result};
 
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const PARTITION_HEAD: &str = "SELECT position, recorded_at, revision FROM partitions WHERE id = ?1";
 pub(super) const TENANT_HEAD: &str = "SELECT sequence FROM tenants WHERE no = ?1 AND partition = ?2";
 pub(super) const ADDRESS_OF_ID: &str = "SELECT address FROM events WHERE tenant_no = ?1 AND event_id = ?2";
+/// The types that lie behind an entity, newest first.
+pub(super) const NEWEST_OF_ENTITY: &str = "\
+    SELECT type, address FROM events INDEXED BY events_by_entity \
+    WHERE tenant_no = ?1 AND entity_kind = ?2 AND entity_id = ?3 ORDER BY sequence DESC LIMIT ?4";
+pub(super) const INSERT_MARK: &str =
+    "INSERT INTO marks (tenant_no, sequence, type, version, reasons) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const INSERT_EVENT: &str = "\
     INSERT INTO events (address, tenant_no, sequence, event_id, type, version, timestamp, recorded_at, project, \
     source_kind, source_id, entity_kind, entity_id, actor, correlation_id, causation_id, context_kind, context_id, \
@@ -70,6 +77,7 @@ pub(super) fn write(connection: &Connection, names: &Names, append: Append) -> R
             bind(&mut insert, row)?;
             insert.raw_execute()?;
         }
+        mark(connection, &plan)?;
         advance(connection, partition, &heads)?;
     }
     Ok(Appended { partition, plan, revision })
@@ -100,6 +108,7 @@ fn view(
         recorded_at: Timestamp::from_micros(recorded_at),
         sequences,
         existing: existing(connection, names, &keys.ids)?,
+        newest: newest(connection, names, &keys.entities)?,
     };
     Ok((view, Revision(unsigned(revision)?)))
 }
@@ -126,6 +135,49 @@ fn existing(
         }
     }
     Ok(found)
+}
+
+/// The newest event of each entity that is of the types asked for; nothing of one that has none.
+fn newest(connection: &Connection, names: &Names, entities: &[EntityKey]) -> Result<HashMap<EntityKey, Newest>> {
+    let mut found = HashMap::with_capacity(entities.len());
+    if entities.is_empty() {
+        return Ok(found);
+    }
+    let mut look = connection.prepare_cached(NEWEST_OF_ENTITY)?;
+    let mut reader = Reader::new(connection, names);
+    let look_back = i64::try_from(ENTITY_LOOK_BACK).unwrap_or(i64::MAX);
+    for key in entities {
+        let entity = params![key.tenant.get(), key.entity.kind.as_str(), key.entity.id.as_str(), look_back];
+        let mut rows = look.query(entity)?;
+        let (mut looked_at, mut address) = (0, None);
+        while let Some(row) = rows.next()? {
+            looked_at += 1;
+            let name = row.get_ref(0)?.as_str().map_err(|_| corrupt("type"))?;
+            if key.types.iter().any(|wanted| wanted.as_str() == name) {
+                address = Some(row.get(1)?);
+                break;
+            }
+        }
+        if let Some(address) = address {
+            found.insert(key.clone(), Newest::Event(Box::new(reader.at(address)?.event)));
+        } else if looked_at == ENTITY_LOOK_BACK {
+            found.insert(key.clone(), Newest::Unknown);
+        }
+    }
+    Ok(found)
+}
+
+fn mark(connection: &Connection, plan: &AppendPlan) -> Result<()> {
+    for (row, mark) in entries::marked(plan) {
+        connection.prepare_cached(INSERT_MARK)?.execute(params![
+            row.tenant_no.get(),
+            signed(row.sequence.get()),
+            row.event.event_type.as_str(),
+            row.event.version.as_str(),
+            entries::reasons(&mark.violations)?,
+        ])?;
+    }
+    Ok(())
 }
 
 fn advance(connection: &Connection, partition: PartitionId, heads: &Heads) -> Result<()> {

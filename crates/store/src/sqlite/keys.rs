@@ -1,7 +1,7 @@
 //! API keys.
 
 use rusqlite::{Connection, Row, params};
-use tidings_event::{TenantId, Timestamp};
+use tidings_event::{TenantId, Text, Timestamp};
 
 use super::append::BEGIN;
 use super::connection::commit;
@@ -10,12 +10,12 @@ use crate::{Error, KeyRow, Result, Role};
 
 macro_rules! columns {
     () => {
-        "id, hash, role, tenants, type_prefixes, description, created_at, expires_at, revoked_at"
+        "id, hash, role, tenants, type_prefixes, description, created_at, expires_at, revoked_at, service"
     };
 }
 
 pub(super) const INSERT: &str =
-    concat!("INSERT INTO keys (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    concat!("INSERT INTO keys (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
 pub(super) const BY_HASH: &str = concat!("SELECT ", columns!(), " FROM keys WHERE hash = ?1");
 pub(super) const LIST: &str = concat!("SELECT ", columns!(), " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2");
 /// A second revocation keeps the moment of the first.
@@ -35,6 +35,7 @@ pub(super) fn insert(connection: &Connection, key: &KeyRow) -> Result<()> {
         key.created_at.as_micros(),
         key.expires_at.map(Timestamp::as_micros),
         key.revoked_at.map(Timestamp::as_micros),
+        key.service.as_ref().map(Text::as_str),
     ])?;
     commit(connection)
 }
@@ -76,6 +77,7 @@ fn row(row: &Row<'_>) -> Result<KeyRow> {
         role: Role::parse(&role).ok_or_else(|| corrupt("role"))?,
         tenants: tenants.into_iter().map(TenantId::trusted).collect(),
         type_prefixes: list_of(&row.get::<_, String>(4)?, "type_prefixes")?,
+        service: row.get::<_, Option<String>>(9)?.map(Text::trusted),
         description: row.get(5)?,
         created_at: Timestamp::from_micros(row.get(6)?),
         expires_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),

@@ -182,7 +182,7 @@ pub(crate) async fn a_plan_with_a_gap_is_refused_and_leaves_nothing(home: Home) 
         view.sequences.insert(stranger.no, Sequence(0));
         plan(&view, stranger.no, vec![event("globex", "x")], moment(2_000))
     });
-    let asked = AppendKeys { tenants: vec![stranger.no], ids: Vec::new() };
+    let asked = AppendKeys { tenants: vec![stranger.no], ..AppendKeys::default() };
     assert!(matches!(store.append(PartitionId(0), asked, decide).await, Err(Error::Broken(_))));
     assert_eq!(ids(&all_of(&*store, PartitionId(0)).await), ["a"]);
     assert!(all_of(&*store, PartitionId(1)).await.is_empty());
@@ -339,8 +339,8 @@ pub(crate) async fn a_thousand_events_of_many_tenants_fit_one_append(home: Home)
         nos.push(place(&*store, name).await.no);
     }
     let events: Vec<_> = (0..4_000).map(|at| (nos[at % 50], event(&names[at % 50], &format!("e{at}")))).collect();
-    let asked =
-        AppendKeys { tenants: nos.clone(), ids: events.iter().map(|(no, event)| (*no, event.id.clone())).collect() };
+    let ids = events.iter().map(|(no, event)| (*no, event.id.clone())).collect();
+    let asked = AppendKeys { tenants: nos.clone(), ids, entities: Vec::new() };
     let again = events.clone();
     let repeat = asked.clone();
     let decide: Decide = Box::new(move |view| plan_many(&view, events, moment(5)));

@@ -4,7 +4,7 @@ use tidings_event::TenantId;
 use tidings_store::{KeyRow, Role};
 
 use crate::home::Home;
-use crate::make::moment;
+use crate::make::{moment, text};
 
 fn key(id: &str, mark: u8) -> KeyRow {
     KeyRow {
@@ -13,6 +13,7 @@ fn key(id: &str, mark: u8) -> KeyRow {
         role: Role::Producer,
         tenants: Vec::new(),
         type_prefixes: Vec::new(),
+        service: None,
         description: String::new(),
         created_at: moment(0),
         expires_at: None,
@@ -27,6 +28,7 @@ pub(crate) async fn a_key_is_found_by_its_hash_and_listed_by_its_id(home: Home) 
         tenants: ["acme", "ä \"quoted\""].map(|name| TenantId::parse(name).unwrap()).to_vec(),
         type_prefixes: vec!["sales.".to_owned(), "crm.".to_owned()],
         description: "for the\nwarehouse ✓".to_owned(),
+        service: Some(text("sales-α")),
         expires_at: Some(moment(7)),
         ..key("k2", 2)
     };

@@ -50,7 +50,8 @@ pub(crate) fn with_data(tenant: &str, id: &str, data: &str) -> Event {
 
 /// What an append of these events must ask.
 pub(crate) fn keys(tenant: TenantNo, events: &[Event]) -> AppendKeys {
-    AppendKeys { tenants: vec![tenant], ids: events.iter().map(|event| (tenant, event.id.clone())).collect() }
+    let ids = events.iter().map(|event| (tenant, event.id.clone())).collect();
+    AppendKeys { tenants: vec![tenant], ids, entities: Vec::new() }
 }
 
 /// Appends every event whose id is free; the first row is recorded at `at`, or at the head's moment if that is later.
