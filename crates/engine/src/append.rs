@@ -11,13 +11,14 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use metrics::{counter, gauge, histogram};
-use tidings_core::append::{self as decision, Prepared, Request};
-use tidings_event::log::{Receipt, Verdict};
-use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Timestamp, hash_data};
+use tidings_core::append::{self as decision, Guard, Prepared, Request};
+use tidings_event::log::{Mark, Receipt, Verdict};
+use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Timestamp, Violation, hash_data};
 use tidings_store::{Appended, Decide, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::catalog::{Observed, count_violation};
 use crate::options::AppendOptions;
 use crate::places::{Place, Places};
 use crate::queue::{Item, Queue, Refusal, Size};
@@ -40,6 +41,7 @@ impl Appender {
         store: &Arc<dyn Store>,
         places: Arc<Places>,
         tail: &Arc<Tail>,
+        observed: &Arc<Observed>,
         options: &AppendOptions,
     ) -> (Self, Vec<JoinHandle<()>>) {
         let partitions = store.log().partitions;
@@ -49,6 +51,7 @@ impl Appender {
                 let task = Committer {
                     store: store.clone(),
                     tail: tail.clone(),
+                    observed: observed.clone(),
                     queues: queues.clone(),
                     partition: PartitionId(partition),
                     failing: false,
@@ -61,10 +64,15 @@ impl Appender {
 
     /// Appends events in the order given and returns where each of them stands, once that is durable. All events of
     /// a tenant are written, or none. Nothing is lost or repeated by dropping the future or by sending the same
-    /// events again.
+    /// events again. The catalog is not asked: that is for Tidings' own events, and for tests.
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
-        let Some(first) = events.first() else { return Ok(Vec::new()) };
-        if events.iter().any(|event| event.tenant != first.tenant) {
+        self.append_judged(events.into_iter().map(Judged::from).collect()).await
+    }
+
+    /// The same for events on which the catalog has something to say.
+    pub(crate) async fn append_judged(&self, events: Vec<Judged>) -> Result<Vec<Receipt>, AppendError> {
+        let Some(Judged { event: first, .. }) = events.first() else { return Ok(Vec::new()) };
+        if events.iter().any(|judged| judged.event.tenant != first.tenant) {
             return self.append_to_many(events).await;
         }
         let place = self.places.of(&first.tenant).await?;
@@ -76,6 +84,7 @@ impl Appender {
         match settled(answer).await?.pop() {
             Some(Verdict::Appended(receipts)) => Ok(receipts),
             Some(Verdict::Conflict(indexes)) => Err(AppendError::Conflict { indexes }),
+            Some(Verdict::Refused(violations)) => Err(AppendError::Rejected { violations }),
             None => Err(lost()),
         }
     }
@@ -84,16 +93,25 @@ impl Appender {
     /// in the queue where [`Self::append`] would answer [`AppendError::Overloaded`]. On an error some events may have
     /// been written; sending all of them again is safe.
     pub async fn append_each(&self, events: Vec<Event>) -> Result<Vec<Result<Receipt, IdTaken>>, AppendError> {
+        let outcomes = self.append_each_judged(events.into_iter().map(Judged::from).collect()).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(|_| IdTaken)).collect())
+    }
+
+    /// The same for events on which the catalog has something to say.
+    pub(crate) async fn append_each_judged(
+        &self,
+        events: Vec<Judged>,
+    ) -> Result<Vec<Result<Receipt, NotTaken>>, AppendError> {
         let count = events.len();
         let places = self.places_of(&events).await?;
         let mut parts: HashMap<PartitionId, Part> = HashMap::new();
-        for (index, event) in events.into_iter().enumerate() {
-            let place = place_in(&places, &event)?;
+        for (index, judged) in events.into_iter().enumerate() {
+            let place = place_in(&places, &judged.event)?;
             let part = parts.entry(place.partition).or_default();
             part.size.events += 1;
-            part.size.bytes += weight(&event);
+            part.size.bytes += weight(&judged.event);
             part.indexes.push(vec![index]);
-            part.requests.push(Request { events: vec![prepare(event, place.no)] });
+            part.requests.push(Request { events: vec![prepare(judged, place.no)] });
         }
         let mut answers = Vec::with_capacity(parts.len());
         for (partition, part) in parts {
@@ -101,12 +119,17 @@ impl Appender {
             queue.reserve_when_drained(part.size).await?;
             answers.push((part.indexes, fill(queue, part.requests, part.size)));
         }
-        let mut outcomes = vec![Err(IdTaken); count];
+        let mut outcomes = vec![Err(NotTaken::IdTaken); count];
         for (indexes, answer) in answers {
             for (index, verdict) in indexes.into_iter().flatten().zip(settled(answer).await?) {
-                if let (Verdict::Appended(receipts), Some(outcome)) = (verdict, outcomes.get_mut(index)) {
-                    *outcome = receipts.first().copied().ok_or(IdTaken);
-                }
+                let Some(outcome) = outcomes.get_mut(index) else { continue };
+                *outcome = match verdict {
+                    Verdict::Appended(receipts) => receipts.first().copied().ok_or(NotTaken::IdTaken),
+                    Verdict::Conflict(_) => Err(NotTaken::IdTaken),
+                    Verdict::Refused(refused) => {
+                        Err(NotTaken::Refused(refused.into_iter().flat_map(|(_, violations)| violations).collect()))
+                    }
+                };
             }
         }
         Ok(outcomes)
@@ -124,7 +147,7 @@ impl Appender {
     }
 
     /// Splits a call into one request for each tenant, queues them partition by partition, and joins the answers.
-    async fn append_to_many(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+    async fn append_to_many(&self, events: Vec<Judged>) -> Result<Vec<Receipt>, AppendError> {
         let count = events.len();
         let places = self.places_of(&events).await?;
         let parts = split(events, &places)?;
@@ -155,8 +178,8 @@ impl Appender {
         Ok(())
     }
 
-    async fn places_of(&self, events: &[Event]) -> Result<HashMap<TenantId, Place>, AppendError> {
-        let distinct: HashSet<&TenantId> = events.iter().map(|event| &event.tenant).collect();
+    async fn places_of(&self, events: &[Judged]) -> Result<HashMap<TenantId, Place>, AppendError> {
+        let distinct: HashSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
         let tenants: Vec<TenantId> = distinct.into_iter().cloned().collect();
         let places = self.places.of_all(&tenants).await?;
         Ok(tenants.into_iter().zip(places).collect())
@@ -175,6 +198,33 @@ impl Appender {
 #[error("the event's id is taken by other content")]
 pub struct IdTaken;
 
+/// Why one event of several was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// Its id is taken by other content.
+    IdTaken,
+    /// It must not follow what its entity's last event said.
+    Refused(Vec<Violation>),
+}
+
+/// An event with what the catalog says of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) event: Event,
+    /// The rules that it breaks, if it is to be written all the same.
+    pub(crate) mark: Option<Arc<[Violation]>>,
+    /// What must hold with regard to its entity's last event, if anything.
+    pub(crate) guard: Option<Arc<dyn Guard>>,
+    /// Whether it is to be put aside where the guard refuses it.
+    pub(crate) aside_if_refused: bool,
+}
+
+impl From<Event> for Judged {
+    fn from(event: Event) -> Self {
+        Self { event, mark: None, guard: None, aside_if_refused: false }
+    }
+}
+
 /// What a call wants of one partition.
 #[derive(Default)]
 struct Part {
@@ -187,11 +237,11 @@ struct Part {
 type Answer = oneshot::Receiver<Result<Vec<Verdict>, AppendError>>;
 
 /// One request for each tenant, in the partition where the tenant lives.
-fn split(events: Vec<Event>, places: &HashMap<TenantId, Place>) -> Result<HashMap<PartitionId, Part>, AppendError> {
+fn split(events: Vec<Judged>, places: &HashMap<TenantId, Place>) -> Result<HashMap<PartitionId, Part>, AppendError> {
     let mut parts: HashMap<PartitionId, Part> = HashMap::new();
     let mut requests: HashMap<TenantNo, usize> = HashMap::new();
-    for (index, event) in events.into_iter().enumerate() {
-        let place = place_in(places, &event)?;
+    for (index, judged) in events.into_iter().enumerate() {
+        let place = place_in(places, &judged.event)?;
         let part = parts.entry(place.partition).or_default();
         let request = *requests.entry(place.no).or_insert_with(|| {
             part.requests.push(Request { events: Vec::new() });
@@ -199,9 +249,9 @@ fn split(events: Vec<Event>, places: &HashMap<TenantId, Place>) -> Result<HashMa
             part.requests.len() - 1
         });
         part.size.events += 1;
-        part.size.bytes += weight(&event);
+        part.size.bytes += weight(&judged.event);
         if let (Some(request), Some(indexes)) = (part.requests.get_mut(request), part.indexes.get_mut(request)) {
-            request.events.push(prepare(event, place.no));
+            request.events.push(prepare(judged, place.no));
             indexes.push(index);
         }
     }
@@ -209,10 +259,11 @@ fn split(events: Vec<Event>, places: &HashMap<TenantId, Place>) -> Result<HashMa
 }
 
 /// Waits for all parts and puts their receipts back into the order of the call. A failed storage outweighs a
-/// conflict, since only after a retry the conflicts are known in full.
+/// conflict, since only after a retry the conflicts are known in full; and a conflict outweighs a refusal.
 async fn join(count: usize, answers: Vec<(Vec<Vec<usize>>, Answer)>) -> Result<Vec<Receipt>, AppendError> {
     let mut receipts = vec![Receipt { sequence: Sequence(0), duplicate: false }; count];
     let mut conflicts = Vec::new();
+    let mut refused = Vec::new();
     let mut failure = None;
     for (indexes, answer) in answers {
         let verdicts = match settled(answer).await {
@@ -234,16 +285,24 @@ async fn join(count: usize, answers: Vec<(Vec<Vec<usize>>, Answer)>) -> Result<V
                 Verdict::Conflict(local) => {
                     conflicts.extend(local.into_iter().filter_map(|index| indexes.get(index).copied()));
                 }
+                Verdict::Refused(local) => {
+                    let of_call = |(index, violations)| Some((indexes.get(index).copied()?, violations));
+                    refused.extend(local.into_iter().filter_map(of_call));
+                }
             }
         }
     }
     match failure {
         Some(error) => Err(error),
-        None if conflicts.is_empty() => Ok(receipts),
-        None => {
+        None if !conflicts.is_empty() => {
             conflicts.sort_unstable();
             Err(AppendError::Conflict { indexes: conflicts })
         }
+        None if !refused.is_empty() => {
+            refused.sort_by_key(|(index, _)| *index);
+            Err(AppendError::Rejected { violations: refused })
+        }
+        None => Ok(receipts),
     }
 }
 
@@ -259,18 +318,19 @@ fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, A
 }
 
 /// What needs no lock is worked out before the lock is taken.
-pub(crate) fn prepare(event: Event, tenant_no: TenantNo) -> Prepared {
+pub(crate) fn prepare(judged: impl Into<Judged>, tenant_no: TenantNo) -> Prepared {
+    let Judged { event, mark, guard, .. } = judged.into();
     let salt = Salt(rand::random());
     let data_hash = hash_data(&salt, &event.data);
-    Prepared { event, tenant_no, salt, data_hash }
+    Prepared { event, tenant_no, salt, data_hash, mark, guard }
 }
 
 fn weight(event: &Event) -> usize {
     event.data.as_bytes().len() + ENVELOPE_BYTES
 }
 
-fn size(events: &[Event]) -> Size {
-    Size { events: events.len(), bytes: events.iter().map(weight).sum() }
+fn size(events: &[Judged]) -> Size {
+    Size { events: events.len(), bytes: events.iter().map(|judged| weight(&judged.event)).sum() }
 }
 
 fn fill(queue: &Queue, requests: Vec<Request>, size: Size) -> Answer {
@@ -292,6 +352,7 @@ fn lost() -> AppendError {
 struct Committer {
     store: Arc<dyn Store>,
     tail: Arc<Tail>,
+    observed: Arc<Observed>,
     queues: Arc<[Queue]>,
     partition: PartitionId,
     failing: bool,
@@ -341,9 +402,11 @@ impl Committer {
         counter!(names::EVENTS_APPENDED).increment(plan.rows.len() as u64);
         let receipts = plan.verdicts.iter().map(|verdict| match verdict {
             Verdict::Appended(receipts) => receipts.iter().filter(|receipt| receipt.duplicate).count(),
-            Verdict::Conflict(_) => 0,
+            Verdict::Conflict(_) | Verdict::Refused(_) => 0,
         });
         counter!(names::EVENTS_DUPLICATE).increment(receipts.sum::<usize>() as u64);
+        count_marks(&plan.marks);
+        self.observed.count(&plan.rows);
         self.tail.publish(self.partition, plan.rows, revision);
         let mut verdicts = plan.verdicts.into_iter();
         for (requests, reply) in callers {
@@ -363,6 +426,15 @@ impl Committer {
             let _gone = reply.send(Err(AppendError::Store(error.clone())));
         }
     }
+}
+
+/// Counts what was written although it breaks rules of the catalog.
+fn count_marks(marks: &[Mark]) {
+    if marks.is_empty() {
+        return;
+    }
+    counter!(names::EVENTS_MARKED).increment(marks.len() as u64);
+    marks.iter().flat_map(|mark| mark.violations.iter()).for_each(count_violation);
 }
 
 /// How many requests a caller has in the commit, and where it waits.

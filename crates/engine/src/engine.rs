@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::{Door, Holder, Observed};
 use crate::deliver::Means;
 use crate::egress::Egress;
 use crate::endpoints::Parts;
@@ -23,7 +24,8 @@ use crate::places::Places;
 use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
 use crate::{
-    AppendError, Appender, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, deliver, pump, reconcile,
+    AppendError, Appender, CatalogOptions, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, catalog,
+    deliver, pump, reconcile,
 };
 
 /// How long the end of a group of tasks is waited for before they are aborted.
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) keys: KeyCache,
     pub(crate) health: HealthCache,
     pub(crate) endpoints: Parts,
+    pub(crate) catalog: catalog::Parts,
     closed: AtomicBool,
     /// Ends what brings events in by itself, and what delivers them.
     intake: CancellationToken,
@@ -63,11 +66,17 @@ impl Engine {
     pub async fn start(store: Arc<dyn Store>, sources: Vec<NamedSource>, options: Options) -> Result<Self> {
         let sources = Sources::new(sources)?;
         let (intake, ending) = (CancellationToken::new(), CancellationToken::new());
+        // Nothing is taken in before it is known by what it is judged.
+        let holder = Holder::load(store.clone()).await?;
+        let observed = Arc::<Observed>::default();
         let tail = Tail::open(store.clone(), &options.tail).await?;
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
-        let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &options.append);
+        let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &observed, &options.append);
+        let door = Arc::new(Door::new(appender.clone(), holder.clone(), store.clone(), places.clone()));
+        let catalog = catalog::Parts { door, holder, observed };
         let egress = Egress::new(&options.egress);
-        let intake_tasks = start_intake(&sources, &appender, &egress, &options, &intake);
+        let mut intake_tasks = start_intake(&sources, &catalog.door, &egress, &options, &intake);
+        intake_tasks.extend(start_catalog(&catalog, &store, &options.catalog, &intake));
         let endpoints = Parts::new(egress.clone(), &options.deliver.master);
         let means = Means {
             store: store.clone(),
@@ -86,6 +95,7 @@ impl Engine {
             keys: KeyCache::new(),
             health: HealthCache::default(),
             endpoints,
+            catalog,
             closed: AtomicBool::new(false),
             intake,
             tasks: Mutex::new(tasks),
@@ -112,7 +122,7 @@ impl Engine {
         &self.shared.appender
     }
 
-    /// Appends events in the order given; see [`Appender::append`].
+    /// Appends events in the order given; see [`Appender::append`]. The catalog is not asked; see [`Engine::emit`].
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
         self.shared.appender.append(events).await
     }
@@ -160,6 +170,9 @@ impl Engine {
         end("routers", routers).await;
         self.shared.feeds.ending.cancel();
         end("tail", tail).await;
+        if let Err(error) = self.shared.catalog.observed.flush(&*self.shared.feeds.store).await {
+            tracing::warn!(%error, "who emitted what lately could not be stored");
+        }
         if timeout(END_MAX, self.shared.feeds.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }
@@ -170,7 +183,7 @@ impl Engine {
 /// Starts what brings events in by itself: for each source its pump and its reconciler.
 fn start_intake(
     sources: &Sources,
-    appender: &Appender,
+    door: &Arc<Door>,
     egress: &Egress,
     options: &Options,
     intake: &CancellationToken,
@@ -180,11 +193,31 @@ fn start_intake(
         .flat_map(|source| {
             let (probed, egress) = (all.clone(), egress.clone());
             [
-                pump::start(source.clone(), appender.clone(), &options.pump, intake.clone()),
-                reconcile::start(source.clone(), probed, egress, appender.clone(), &options.reconcile, intake.clone()),
+                pump::start(source.clone(), door.clone(), &options.pump, intake.clone()),
+                reconcile::start(
+                    source.clone(),
+                    probed,
+                    egress,
+                    door.appender.clone(),
+                    &options.reconcile,
+                    intake.clone(),
+                ),
             ]
         })
         .collect()
+}
+
+/// Starts what keeps up with the catalog and what stores who emits what.
+fn start_catalog(
+    parts: &catalog::Parts,
+    store: &Arc<dyn Store>,
+    options: &CatalogOptions,
+    intake: &CancellationToken,
+) -> [JoinHandle<()>; 2] {
+    [
+        tokio::spawn(parts.holder.clone().run(options.poll, intake.clone())),
+        tokio::spawn(parts.observed.clone().run(store.clone(), options.observe, intake.clone())),
+    ]
 }
 
 /// Waits for tasks to end, for a bounded time; those that do not are aborted.

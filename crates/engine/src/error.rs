@@ -1,6 +1,6 @@
 //! What a caller can act on, and the public code of each.
 
-use tidings_event::{ErrorCode, Sequence};
+use tidings_event::{ErrorCode, Sequence, Violation};
 use tidings_store::SourceError;
 
 /// Why events were not appended.
@@ -12,6 +12,24 @@ pub enum AppendError {
     Conflict {
         /// Positions in the call, rising.
         indexes: Vec<usize>,
+    },
+    /// Events break the catalog's rules, and nothing of their tenants was written.
+    #[error("{}", detail("break rules of the catalog", violations))]
+    Rejected {
+        /// The broken rules of each such event by its position in the call, rising.
+        violations: Vec<(usize, Vec<Violation>)>,
+    },
+    /// Events break the catalog's rules and are kept aside; nothing of their tenants was written.
+    #[error("{}", detail("break rules of the catalog and are kept aside", violations))]
+    Quarantined {
+        /// The broken rules of each such event by its position in the call, rising.
+        violations: Vec<(usize, Vec<Violation>)>,
+    },
+    /// Events were emitted on behalf of others; nothing was written.
+    #[error("{}", detail("were emitted on behalf of others", violations))]
+    NotOwned {
+        /// Why, for each such event by its position in the call, rising.
+        violations: Vec<(usize, Vec<Violation>)>,
     },
     /// The queue is full; nothing was written.
     #[error("the queue of appends is full")]
@@ -30,11 +48,21 @@ impl AppendError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Conflict { .. } => ErrorCode::EventIdConflict,
+            Self::Rejected { .. } => ErrorCode::EventRejected,
+            Self::Quarantined { .. } => ErrorCode::EventQuarantined,
+            Self::NotOwned { .. } => ErrorCode::Forbidden,
             Self::Overloaded => ErrorCode::Overloaded,
             Self::ShuttingDown => ErrorCode::Unavailable,
             Self::Store(error) => store_code(error),
         }
     }
+}
+
+/// How many events of a call are stopped for such a reason, and the first broken rule in words.
+fn detail(what: &str, violations: &[(usize, Vec<Violation>)]) -> String {
+    let first = violations.iter().flat_map(|(_, violations)| violations).next();
+    let first = first.map_or_else(String::new, |first| format!(": {}: {}", first.path, first.message));
+    format!("{} of the events {what}{first}", violations.len())
 }
 
 /// Why a feed cannot be read.
@@ -81,6 +109,9 @@ pub enum Error {
     /// The source key is taken by another intent, or by an event with other content.
     #[error("the source key is taken by other content")]
     IntentConflict,
+    /// The intent's event would not be taken.
+    #[error(transparent)]
+    Refused(AppendError),
     /// The engine takes nothing in any more.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -96,6 +127,7 @@ impl Error {
             Self::Source(SourceError::Broken(_)) => ErrorCode::Internal,
             Self::SourceNotFound => ErrorCode::SourceNotFound,
             Self::IntentConflict => ErrorCode::IntentConflict,
+            Self::Refused(error) => error.code(),
             Self::ShuttingDown => ErrorCode::Unavailable,
         }
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::Engine;
 use crate::append::now;
+use crate::catalog::CatalogHealth;
 use crate::sources::SourceHandle;
 
 /// How long an answer is reused, so that many probes cost one look.
@@ -32,6 +33,8 @@ pub struct Health {
     pub durability: Option<Durability>,
     /// Each source. A source that is down delays its own events and nothing else, so it does not decide `ready`.
     pub sources: Vec<SourceHealth>,
+    /// The catalog as this node knows it. One that is behind, or holds what cannot be read, does not decide `ready`.
+    pub catalog: CatalogHealth,
 }
 
 /// How a source stands.
@@ -91,6 +94,7 @@ impl Engine {
             storage_problem,
             durability: durability.ok().and_then(Result::ok),
             sources,
+            catalog: self.shared.catalog.holder.health(),
         }
     }
 }

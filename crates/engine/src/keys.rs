@@ -6,7 +6,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
-use tidings_event::{TenantId, Timestamp};
+use tidings_event::{TenantId, Text, Timestamp};
 use tidings_store::{KeyRow, Result, Role};
 use ulid::Ulid;
 
@@ -33,6 +33,9 @@ pub struct NewKey {
     pub tenants: Vec<TenantId>,
     /// Which types a producer owns, by prefix like `sales.`; all when empty.
     pub type_prefixes: Vec<String>,
+    /// Which service it belongs to, if it is one's: it emits in the name of no other, and may change the definitions
+    /// of the types that the service owns.
+    pub service: Option<Text>,
     /// What a person wrote about it.
     pub description: String,
     /// From when it is refused, if ever.
@@ -76,6 +79,7 @@ impl Engine {
             role: new.role,
             tenants: new.tenants,
             type_prefixes: new.type_prefixes,
+            service: new.service,
             description: new.description,
             created_at: now(),
             expires_at: new.expires_at,
@@ -142,6 +146,9 @@ fn fact(kind: Kind, who: &Who, row: &KeyRow) -> Fact {
     data.insert("role".to_owned(), json!(row.role.as_str()));
     data.insert("tenants".to_owned(), json!(row.tenants));
     data.insert("type_prefixes".to_owned(), json!(row.type_prefixes));
+    if let Some(service) = &row.service {
+        data.insert("service".to_owned(), json!(service));
+    }
     Fact { kind, who: Some(who.clone()), tenant: None, entity: ("key", row.id.clone()), data }
 }
 

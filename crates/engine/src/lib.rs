@@ -4,6 +4,7 @@
 //! stored is stored through the traits of `tidings-store`. Events enter the log through [`Appender`] alone.
 
 mod append;
+pub mod catalog;
 mod deliver;
 mod egress;
 pub mod endpoints;
@@ -26,13 +27,16 @@ mod system;
 mod tail;
 
 pub use append::{Appender, IdTaken};
+pub use catalog::{CatalogError, CatalogHealth, CatalogMint, Catalogs, Emitter};
 pub use endpoints::{EndpointError, Endpoints};
 pub use engine::Engine;
 pub use error::{AppendError, Error, FeedError};
 pub use feed::{FeedPage, FeedReader, FeedStart};
 pub use health::{Health, SourceHealth};
 pub use keys::NewKey;
-pub use options::{AppendOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions};
+pub use options::{
+    AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions,
+};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
 pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};

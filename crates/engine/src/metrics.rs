@@ -82,6 +82,26 @@ pub const ROUTERS_FENCED: &str = "tidings_routers_fenced_total";
 /// Routers that began again from the store because they could not be sure of what it holds.
 pub const ROUTER_RESTARTS: &str = "tidings_router_restarts_total";
 
+/// Events that were written although they break rules of the catalog.
+pub const EVENTS_MARKED: &str = "tidings_catalog_marked_total";
+/// Events that were judged, by outcome: `passed`, `refused`, `quarantined` (kept aside), `not_owned`. Passed are also those
+/// that were marked.
+pub const CATALOG_JUDGED: &str = "tidings_catalog_judged_total";
+/// Rules of the catalog that events broke, by the code of the violation.
+pub const CATALOG_VIOLATIONS: &str = "tidings_catalog_violations_total";
+/// Events for which the state of their entity could not be found among its newest events, so that they passed.
+pub const CATALOG_STATES_UNKNOWN: &str = "tidings_catalog_states_unknown_total";
+/// Seconds that it took to judge the events of one call by what they say.
+pub const CATALOG_JUDGE_SECONDS: &str = "tidings_catalog_judge_seconds";
+/// Events that were brought from the quarantine into the log.
+pub const CATALOG_REDRIVEN: &str = "tidings_catalog_redriven_total";
+/// Events in quarantine that were discarded.
+pub const CATALOG_DISCARDED: &str = "tidings_catalog_discarded_total";
+/// The revision of the catalog that this node knows.
+pub const CATALOG_REVISION: &str = "tidings_catalog_revision";
+/// Entries of the catalog that this node cannot read.
+pub const CATALOG_FAULTS: &str = "tidings_catalog_faults";
+
 /// Tells the installed recorder what each metric means. Call once, after the recorder was installed.
 pub fn describe() {
     describe_counter!(EVENTS_APPENDED, Unit::Count, "Events written to the log");
@@ -123,4 +143,13 @@ pub fn describe() {
     describe_counter!(ROUTER_CLAIMS, Unit::Count, "Partitions that this node took");
     describe_counter!(ROUTERS_FENCED, Unit::Count, "Routers whose partition another node had taken");
     describe_counter!(ROUTER_RESTARTS, Unit::Count, "Routers that began again from the store");
+    describe_counter!(EVENTS_MARKED, Unit::Count, "Events written although they break rules of the catalog");
+    describe_counter!(CATALOG_JUDGED, Unit::Count, "Events judged by the catalog");
+    describe_counter!(CATALOG_VIOLATIONS, Unit::Count, "Rules of the catalog that events broke");
+    describe_counter!(CATALOG_STATES_UNKNOWN, Unit::Count, "Events whose entity's state could not be found");
+    describe_histogram!(CATALOG_JUDGE_SECONDS, Unit::Seconds, "Duration of judging the events of one call");
+    describe_counter!(CATALOG_REDRIVEN, Unit::Count, "Events brought from the quarantine into the log");
+    describe_counter!(CATALOG_DISCARDED, Unit::Count, "Events in quarantine that were discarded");
+    describe_gauge!(CATALOG_REVISION, Unit::Count, "The revision of the catalog that this node knows");
+    describe_gauge!(CATALOG_FAULTS, Unit::Count, "Entries of the catalog that this node cannot read");
 }

@@ -22,6 +22,23 @@ pub struct Options {
     pub deliver: DeliverOptions,
     /// Where HTTP probes and deliveries may go.
     pub egress: EgressOptions,
+    /// Keeping up with the catalog.
+    pub catalog: CatalogOptions,
+}
+
+/// How the catalog is kept up with.
+#[derive(Debug, Clone)]
+pub struct CatalogOptions {
+    /// How often the store is asked for changes that other nodes made, about.
+    pub poll: Duration,
+    /// How often it is stored who emits what.
+    pub observe: Duration,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(1), observe: Duration::from_secs(5) }
+    }
 }
 
 /// How events are taken in.

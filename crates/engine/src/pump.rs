@@ -10,6 +10,7 @@ mod row;
 mod window;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -22,9 +23,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
+use crate::catalog::{Door, Outcome};
 use crate::options::PumpOptions;
 use crate::sources::SourceHandle;
-use crate::{AppendError, Appender, metrics as names};
+use crate::{AppendError, Emitter, metrics as names};
 use window::Window;
 
 /// How long a round that is under way may take to end when the engine shuts down. Cutting it short loses nothing.
@@ -64,7 +66,8 @@ impl PumpError {
     }
 }
 
-/// What became of rows: those that are in the log, and those that it refused, each with a problem document.
+/// What became of rows: those that are in the log or kept aside, and those that were refused, each with a problem
+/// document.
 #[derive(Debug, Default)]
 struct Settled {
     done: Vec<i64>,
@@ -74,7 +77,8 @@ struct Settled {
 /// One source's pump.
 pub(crate) struct Pump {
     source: SourceHandle,
-    appender: Appender,
+    door: Arc<Door>,
+    emitter: Emitter,
     options: PumpOptions,
     window: Window,
     /// What went wrong in the last round, if something did.
@@ -85,16 +89,17 @@ pub(crate) struct Pump {
 /// Starts the pump of a source; it ends with the token.
 pub(crate) fn start(
     source: SourceHandle,
-    appender: Appender,
+    door: Arc<Door>,
     options: &PumpOptions,
     ending: CancellationToken,
 ) -> JoinHandle<()> {
-    tokio::spawn(Pump::new(source, appender, options.clone()).run(ending))
+    tokio::spawn(Pump::new(source, door, options.clone()).run(ending))
 }
 
 impl Pump {
-    pub(crate) fn new(source: SourceHandle, appender: Appender, options: PumpOptions) -> Self {
-        Self { source, appender, options, window: Window::default(), failing: None, observed: None }
+    pub(crate) fn new(source: SourceHandle, door: Arc<Door>, options: PumpOptions) -> Self {
+        let emitter = Emitter::Source(source.name.clone());
+        Self { source, door, emitter, options, window: Window::default(), failing: None, observed: None }
     }
 
     async fn run(mut self, ending: CancellationToken) {
@@ -184,6 +189,19 @@ impl Pump {
 
     /// Appends rows in order. Each stands for itself: one that is refused leaves the others alone.
     async fn materialize(&self, rows: Vec<OutboxRow>) -> Result<Settled, AppendError> {
+        let settled = match self.take_in(&rows).await {
+            Err(AppendError::Store(tidings_store::Error::Broken(_))) if rows.len() > 1 => {
+                self.materialize_singly(&rows).await?
+            }
+            answer => answer?,
+        };
+        self.count(&settled, &rows);
+        Ok(settled)
+    }
+
+    /// Parses, judges and appends rows. Those that are kept aside count as done: they are where they belong.
+    async fn take_in(&self, rows: &[OutboxRow]) -> Result<Settled, AppendError> {
+        let catalog = self.door.holder.catalog();
         let mut settled = Settled::default();
         let mut ids = Vec::with_capacity(rows.len());
         let mut events = Vec::with_capacity(rows.len());
@@ -191,7 +209,7 @@ impl Pump {
             if count % PARSE_ROWS == PARSE_ROWS - 1 {
                 tokio::task::yield_now().await;
             }
-            match row::read(row) {
+            match row::read(row, &catalog) {
                 Ok(event) => {
                     ids.push(row.id);
                     events.push(event);
@@ -202,21 +220,12 @@ impl Pump {
         if events.is_empty() {
             return Ok(settled);
         }
-        match self.appender.append_each(events).await {
-            Ok(outcomes) => {
-                for (id, outcome) in ids.into_iter().zip(outcomes) {
-                    match outcome {
-                        Ok(_) => settled.done.push(id),
-                        Err(_) => settled.refuse(id, &id_taken()),
-                    }
-                }
+        for (id, outcome) in ids.into_iter().zip(self.door.emit_each(&self.emitter, events).await?) {
+            match outcome {
+                Outcome::Taken | Outcome::Aside => settled.done.push(id),
+                Outcome::Refused(problem) => settled.refuse(id, &problem),
             }
-            Err(AppendError::Store(tidings_store::Error::Broken(_))) if rows.len() > 1 => {
-                settled = self.materialize_singly(&rows).await?;
-            }
-            Err(error) => return Err(error),
         }
-        self.count(&settled, &rows);
         Ok(settled)
     }
 
@@ -226,17 +235,11 @@ impl Pump {
         let mut settled = Settled::default();
         let mut broken = None;
         for row in rows {
-            let event = match row::read(row) {
-                Ok(event) => event,
-                Err(problem) => {
-                    settled.refuse(row.id, &problem);
-                    continue;
+            match self.take_in(std::slice::from_ref(row)).await {
+                Ok(one) => {
+                    settled.done.extend(one.done);
+                    settled.refused.extend(one.refused);
                 }
-            };
-            match self.appender.append_each(vec![event]).await.map(|outcomes| outcomes.into_iter().next()) {
-                Ok(Some(Ok(_))) => settled.done.push(row.id),
-                Ok(Some(Err(_))) => settled.refuse(row.id, &id_taken()),
-                Ok(None) => {}
                 Err(error @ AppendError::Store(tidings_store::Error::Broken(_))) => {
                     tracing::error!(source = %self.source.name, row = row.id, %error, "an outbox row breaks its append");
                     settled.refuse(row.id, &Problem::new(ErrorCode::Internal, "the log could not take this event"));
@@ -332,10 +335,6 @@ impl Settled {
     fn refuse(&mut self, id: i64, problem: &Problem) {
         self.refused.push((id, String::from_utf8_lossy(&problem.to_json()).into_owned()));
     }
-}
-
-fn id_taken() -> Problem {
-    Problem::new(ErrorCode::EventIdConflict, "The tenant has another event with this id.")
 }
 
 /// Sleeps; `false` when the engine shuts down meanwhile.

@@ -9,7 +9,7 @@ use tidings_event::{Event, EventId, EventType, SystemMint, TenantId, parse_own_e
 use tidings_store::{IntentAnswer, OutboxSource, OutboxStatus, Refused};
 use tokio::sync::Notify;
 
-use crate::{Engine, Error};
+use crate::{Emitter, Engine, Error};
 
 /// The name of Tidings' own outbox.
 pub const PLATFORM: &str = "platform";
@@ -87,15 +87,17 @@ pub enum IntentState {
 }
 
 impl Engine {
-    /// Writes an intent into Tidings' own outbox, under the event's id. The event must have passed the parser: then
-    /// it is not refused once it is confirmed, since its id is checked against the log here. Writing the same intent
-    /// again changes nothing.
-    pub async fn create_intent(&self, event: Event, stored: &Stored) -> Result<IntentState, Error> {
+    /// Writes an intent into Tidings' own outbox, under the event's id. The event must have passed the parser; its id is
+    /// checked against the log here, and whether the catalog would refuse it. So once it is confirmed it is refused only
+    /// where the catalog was changed, or where its entity's state forbids it. Writing the same intent again changes
+    /// nothing.
+    pub async fn create_intent(&self, emitter: &Emitter, event: Event, stored: &Stored) -> Result<IntentState, Error> {
         self.check_open()?;
         if let Some(recorded) = self.event(&event.tenant, &event.id).await? {
             let same = recorded.event.same_content(&event);
             return if same { Ok(IntentState::Confirmed) } else { Err(Error::IntentConflict) };
         }
+        self.shared.catalog.door.would_refuse(emitter, &event).await.map_err(Error::Refused)?;
         let platform = self.shared.sources.get(PLATFORM)?;
         let probe = stored.to_json();
         if platform.source.append_intent(&event.id, &event.to_json(), probe.as_deref()).await? {

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tidings_core::append::{self as decision, Request};
+use tidings_event::limits::TEXT_CHARS_MAX;
 use tidings_event::log::AppendKeys;
 use tidings_event::{
     Data, EndpointId, Entity, Event, EventId, EventType, Metadata, PartitionId, Source, SourceKind, TenantId, TenantNo,
@@ -20,10 +21,10 @@ use tidings_store::{Append, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ulid::Ulid;
 
-use crate::Engine;
 use crate::append::{now, prepare};
 use crate::endpoints::Who;
 use crate::places::Places;
+use crate::{Appender, Engine};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +44,10 @@ pub(crate) enum Kind {
     KeyCreated,
     KeyRevoked,
     AccessDenied,
+    CatalogChanged,
+    OwnershipViolated,
+    QuarantineRedriven,
+    QuarantineDiscarded,
 }
 
 impl Kind {
@@ -64,6 +69,10 @@ impl Kind {
             Self::KeyCreated => "tidings.key.created",
             Self::KeyRevoked => "tidings.key.revoked",
             Self::AccessDenied => "tidings.access.denied",
+            Self::CatalogChanged => "tidings.catalog.changed",
+            Self::OwnershipViolated => "tidings.catalog.ownership_violated",
+            Self::QuarantineRedriven => "tidings.quarantine.redriven",
+            Self::QuarantineDiscarded => "tidings.quarantine.discarded",
         }
     }
 
@@ -110,6 +119,23 @@ impl Fact {
         }
         let entity = ("endpoint", endpoint.as_str().to_owned());
         Self { kind, who: who.cloned(), tenant: Some(tenant.clone()), entity, data: members }
+    }
+
+    /// That an event was emitted on behalf of the owner of its type. `emitter` is the name of who did.
+    pub(crate) fn of_ownership(emitter: &str, who: Option<&Who>, owner: Option<&str>, event: &Event) -> Self {
+        let mut data = Map::new();
+        data.insert("key".to_owned(), json!(emitter));
+        data.insert("type".to_owned(), json!(event.event_type.as_str()));
+        data.insert("owner".to_owned(), json!(owner));
+        let source = json!({ "type": event.source.kind.as_str(), "id": event.source.id.as_str() });
+        data.insert("source".to_owned(), source);
+        Self {
+            kind: Kind::OwnershipViolated,
+            who: who.cloned(),
+            tenant: Some(event.tenant.clone()),
+            entity: ("key", emitter.chars().take(TEXT_CHARS_MAX).collect()),
+            data,
+        }
     }
 
     /// The events that tell of it: one to `$system`, and one to the tenant with `-t` behind the id where it concerns
@@ -213,7 +239,7 @@ pub(crate) async fn reserve(places: &Places, tenant: &TenantId, count: usize) ->
             let slots = slots.clone();
             Append {
                 partition,
-                keys: AppendKeys { tenants: tenants.iter().map(|(_, no)| *no).collect(), ids },
+                keys: AppendKeys { tenants: tenants.iter().map(|(_, no)| *no).collect(), ids, entities: Vec::new() },
                 decide: Box::new(move |view| {
                     let requests = slots
                         .lock()
@@ -260,7 +286,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Whether a refusal shall be told: one a minute and key, and only while there is room.
-    fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
         if self.told.contains_key(key) {
             return None;
         }
@@ -269,14 +295,20 @@ impl Refusals {
     }
 }
 
+/// Tells of something that happened outside of any transaction. It happened whether this can be written or not, so a
+/// failure is only logged.
+pub(crate) async fn tell(appender: &Appender, fact: &Fact) {
+    let events = fact.events(&Ulid::generate().to_string(), now());
+    if let Err(error) = appender.append_each(events).await {
+        tracing::warn!(kind = fact.kind.as_str(), %error, "an event of the system could not be written");
+    }
+}
+
 impl Engine {
     /// Tells of something that happened outside of any transaction. It happened whether this can be written or not, so
     /// a failure is only logged.
     pub(crate) async fn tell(&self, fact: &Fact) {
-        let events = fact.events(&Ulid::generate().to_string(), now());
-        if let Err(error) = self.appender().append_each(events).await {
-            tracing::warn!(kind = fact.kind.as_str(), %error, "an event of the system could not be written");
-        }
+        tell(self.appender(), fact).await;
     }
 
     /// Tells `$system` that a caller was turned away, in the background; at most once a minute for each key.
@@ -351,6 +383,10 @@ mod tests {
             Kind::KeyCreated,
             Kind::KeyRevoked,
             Kind::AccessDenied,
+            Kind::CatalogChanged,
+            Kind::OwnershipViolated,
+            Kind::QuarantineRedriven,
+            Kind::QuarantineDiscarded,
         ] {
             assert!(EventType::parse(kind.as_str()).is_ok(), "{}", kind.as_str());
         }

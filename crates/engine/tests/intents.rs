@@ -6,13 +6,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Log, PAGE, event, numbered, read, reader, tenant};
+use support::{Log, PAGE, admin, event, numbered, read, reader, tenant};
 use tidings_core::reconcile::Stored;
 use tidings_engine::{Engine, Error, FeedStart, IntentAnswer, IntentState, PLATFORM, Selection};
 use tidings_event::{Data, Event};
 
 async fn create(engine: &Engine, event: &Event) -> Result<IntentState, Error> {
-    engine.create_intent(event.clone(), &Stored::default()).await
+    engine.create_intent(&admin(), event.clone(), &Stored::default()).await
 }
 
 /// The sequences that a tenant has, by event id.

@@ -78,6 +78,7 @@ on_both! {
             role: Role::Consumer,
             tenants: vec![tenant("acme")],
             type_prefixes: Vec::new(),
+            service: None,
             description: "the portal".to_owned(),
             expires_at: None,
         };

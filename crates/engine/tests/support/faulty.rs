@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,13 +10,15 @@ use parking_lot::Mutex;
 use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
 use tidings_event::log::AppendKeys;
 use tidings_event::{
-    EndpointId, EndpointNo, Epoch, EventId, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision, Sequence,
-    TenantId, TenantNo, Text, Timestamp,
+    EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision,
+    Sequence, TenantId, TenantNo, Text, Timestamp,
 };
 use tidings_store::{
-    Append, Appended, AttemptQuery, Backend, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint,
-    DeliveryState, DeliveryStore, Durability, EndpointChanged, EndpointRow, Error, FeedSlice, Head, KeyRow, LogInfo,
-    ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
+    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
+    CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
+    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, KeyRow, LogInfo,
+    MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
+    Store, TailSlice, TenantRow,
 };
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -55,6 +57,12 @@ pub struct FaultyStore {
     route_gate: Semaphore,
     routes_waiting: watch::Sender<usize>,
     fenced: watch::Sender<usize>,
+    /// What the next changes of the quarantine do; after these they succeed.
+    aside_failures: Mutex<VecDeque<Failure>>,
+    /// How often the catalog's revision was asked for.
+    pub revisions: watch::Sender<usize>,
+    /// While set, the catalog cannot be read.
+    pub catalog_down: AtomicBool,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -79,6 +87,9 @@ impl FaultyStore {
             route_gate: Semaphore::new(PLENTY),
             routes_waiting: watch::Sender::default(),
             fenced: watch::Sender::default(),
+            aside_failures: Mutex::default(),
+            revisions: watch::Sender::default(),
+            catalog_down: AtomicBool::new(false),
         })
     }
 
@@ -93,6 +104,14 @@ impl FaultyStore {
     /// How many of the failures that were asked for are still to come.
     pub fn route_failures_left(&self) -> usize {
         self.route_failures.lock().len()
+    }
+
+    pub fn fail_next_aside(&self, failure: Failure) {
+        self.aside_failures.lock().push_back(failure);
+    }
+
+    fn read_catalog(&self) -> Result<()> {
+        if self.catalog_down.load(Ordering::SeqCst) { Err(Self::lost(false)) } else { Ok(()) }
     }
 
     /// From now on appends wait before they do anything.
@@ -386,5 +405,80 @@ impl DeliveryStore for FaultyStore {
 
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
         self.inner.keep_attempts(now, keep_from).await
+    }
+}
+
+#[async_trait]
+impl CatalogStore for FaultyStore {
+    async fn catalog_revision(&self) -> Result<CatalogRevision> {
+        self.revisions.send_modify(|times| *times += 1);
+        self.read_catalog()?;
+        self.inner.catalog_revision().await
+    }
+
+    async fn catalog(&self, after: CatalogRevision, limit: usize) -> Result<CatalogSlice> {
+        self.read_catalog()?;
+        self.inner.catalog(after, limit).await
+    }
+
+    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
+        self.inner.catalog_history(kind, name, version).await
+    }
+
+    async fn change_catalog(
+        &self,
+        expected: CatalogRevision,
+        changes: Vec<EntryChange>,
+        by: &str,
+        at: Timestamp,
+        appends: Vec<Append>,
+    ) -> Result<CatalogOutcome> {
+        self.inner.change_catalog(expected, changes, by, at, appends).await
+    }
+
+    async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool> {
+        let failure = self.aside_failures.lock().pop_front();
+        match failure {
+            None => self.inner.put_aside(events, tenant_max).await,
+            Some(Failure::BeforeCommit) => Err(Self::lost(false)),
+            Some(Failure::AfterCommit) => {
+                self.inner.put_aside(events, tenant_max).await?;
+                Err(Self::lost(true))
+            }
+            Some(Failure::Panic) => panic!("as the test asked"),
+        }
+    }
+
+    async fn aside(&self, tenant: &TenantId, query: &AsideQuery) -> Result<Vec<Aside>> {
+        self.inner.aside(tenant, query).await
+    }
+
+    async fn aside_one(&self, tenant: &TenantId, no: i64) -> Result<Option<Aside>> {
+        self.inner.aside_one(tenant, no).await
+    }
+
+    async fn clear_aside(&self, tenant: &TenantId, nos: &[i64]) -> Result<u64> {
+        let failure = self.aside_failures.lock().pop_front();
+        match failure {
+            None => self.inner.clear_aside(tenant, nos).await,
+            Some(Failure::BeforeCommit) => Err(Self::lost(false)),
+            Some(Failure::AfterCommit) => {
+                self.inner.clear_aside(tenant, nos).await?;
+                Err(Self::lost(true))
+            }
+            Some(Failure::Panic) => panic!("as the test asked"),
+        }
+    }
+
+    async fn marks(&self, tenant: TenantNo, query: &MarkQuery) -> Result<Vec<MarkRow>> {
+        self.inner.marks(tenant, query).await
+    }
+
+    async fn observe(&self, seen: &[ObservedRow], rows_max: usize) -> Result<()> {
+        self.inner.observe(seen, rows_max).await
+    }
+
+    async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>> {
+        self.inner.observed(event_type, limit).await
     }
 }

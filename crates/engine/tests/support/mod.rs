@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidings_engine::{Engine, FeedReader, FeedStart, NamedSource, Options, ReadLimit, Selection};
+use tidings_engine::endpoints::Who;
+use tidings_engine::{Emitter, Engine, FeedReader, FeedStart, NamedSource, Options, ReadLimit, Role, Selection};
 use tidings_event::{
     Data, Event, EventId, EventType, Metadata, Mint, Sequence, Source, SourceKind, SystemMint, TenantId, Text, Version,
 };
@@ -89,6 +90,11 @@ impl Log {
         let store = FaultyStore::over(self.store().await);
         (self.engine_over(store.clone(), options).await, store)
     }
+}
+
+/// The holder of an admin's key.
+pub fn admin() -> Emitter {
+    Emitter::Key { who: Who { key: "admin".to_owned(), role: Role::Admin }, service: None }
 }
 
 pub fn tenant(name: &str) -> TenantId {

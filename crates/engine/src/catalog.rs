@@ -1,0 +1,116 @@
+//! The catalog at work: what this node knows of it, how events are judged by it, how it is changed, and what becomes
+//! of events that break its rules.
+//!
+//! What the catalog means is decided in `tidings-catalog`. Here it is kept up to date, asked before events are queued,
+//! and changed together with the events that tell of the change.
+
+mod aside;
+mod door;
+mod emitter;
+mod error;
+mod guard;
+mod holder;
+mod judge;
+mod observed;
+mod read;
+mod types;
+
+use std::sync::Arc;
+
+use metrics::counter;
+use tidings_catalog::judge::Catalog;
+use tidings_event::log::Receipt;
+use tidings_event::{Event, EventId, EventType, Mint, SystemMint, Timestamp, Version, Violation};
+
+use crate::{AppendError, Engine, metrics as names};
+
+pub(crate) use door::{Door, Outcome};
+pub use emitter::Emitter;
+pub use error::CatalogError;
+pub use holder::CatalogHealth;
+pub(crate) use holder::Holder;
+pub use observed::OBSERVED_MAX;
+pub(crate) use observed::Observed;
+pub use types::{
+    Aside, AsideSearch, Discarded, EntryPage, History, MarkSearch, Marked, PAGE_MAX, Proposal, Pushed, QUARANTINE_MAX,
+    REDRIVEN_MAX, Redriven, RedrivenAll, Trial,
+};
+
+/// Answers of operations on the catalog.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// The catalog, as people and services work with it. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalogs {
+    pub(crate) engine: Engine,
+}
+
+/// What the stages share of the catalog.
+pub(crate) struct Parts {
+    pub(crate) door: Arc<Door>,
+    pub(crate) holder: Arc<Holder>,
+    pub(crate) observed: Arc<Observed>,
+}
+
+impl Engine {
+    /// Judges events by the catalog and appends them in the order given; see [`Appender::append`](crate::Appender::append).
+    /// A request is judged as a whole: where one of its events is refused or put aside, nothing of it is written. (Where
+    /// that depends on an entity's last event it is known per tenant only: then nothing of that event's tenant is.) An
+    /// event that the log holds already is answered with its sequence, even where it would be refused now.
+    pub async fn emit(&self, emitter: &Emitter, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+        self.shared.catalog.door.emit(emitter, events).await
+    }
+
+    /// The catalog as this node knows it: at most about a second old, and never older than a change made here.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        self.shared.catalog.holder.catalog()
+    }
+
+    /// The catalog, as people and services work with it.
+    #[must_use]
+    pub fn catalogs(&self) -> Catalogs {
+        Catalogs { engine: self.clone() }
+    }
+
+    /// Gives new events what they leave out: an id, the moment, and the current version of their type.
+    #[must_use]
+    pub fn mint(&self) -> CatalogMint {
+        CatalogMint { system: SystemMint::default(), catalog: self.catalog() }
+    }
+}
+
+/// New ids, the system's clock, and the current versions of a catalog.
+pub struct CatalogMint {
+    system: SystemMint,
+    catalog: Catalog,
+}
+
+impl Mint for CatalogMint {
+    fn id(&mut self) -> EventId {
+        self.system.id()
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.system.now()
+    }
+
+    fn version(&mut self, event_type: &EventType) -> Version {
+        current(&self.catalog, event_type)
+    }
+}
+
+/// The version of an event that names none.
+pub(crate) fn current(catalog: &Catalog, event_type: &EventType) -> Version {
+    catalog.current(event_type).cloned().unwrap_or_else(Version::first)
+}
+
+/// Today, in UTC.
+pub(crate) fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
+/// Counts a broken rule.
+pub(crate) fn count_violation(violation: &Violation) {
+    counter!(names::CATALOG_VIOLATIONS, "code" => violation.code).increment(1);
+}

@@ -1,0 +1,416 @@
+//! The door of the log: whoever brings events in is stopped here where the catalog says so.
+//!
+//! First who may emit what, then the events themselves. What depends on the state of an entity is judged behind the
+//! door, under the lock of the partition's head; what is refused there comes back to be put aside where the mode is
+//! quarantine.
+
+use std::sync::Arc;
+
+use metrics::counter;
+use tidings_catalog::judge::{Catalog, Judgement};
+use tidings_catalog::ownership::{self, may_emit};
+use tidings_event::limits::VIOLATIONS_MAX;
+use tidings_event::log::Receipt;
+use tidings_event::{ErrorCode, Event, Problem, Violation, violation_code as code};
+use tidings_store::{Aside, Store};
+
+use super::emitter::Emitter;
+use super::guard::StateGuard;
+use super::holder::Holder;
+use super::judge::{Fate, Stopped, judge_all, judge_one};
+use super::types::QUARANTINE_MAX;
+use super::{count_violation, today};
+use crate::append::{Judged, NotTaken, now};
+use crate::places::Places;
+use crate::system::{self, Fact, Refusals};
+use crate::{AppendError, Appender, metrics as names};
+
+/// Broken rules, by the place of the event in the call.
+type Violations = Vec<(usize, Vec<Violation>)>;
+
+/// Everything that comes in from outside comes through here.
+pub(crate) struct Door {
+    pub(crate) appender: Appender,
+    pub(crate) holder: Arc<Holder>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) places: Arc<Places>,
+    /// Which violations of ownership were told lately.
+    pub(crate) told: Refusals,
+}
+
+/// What became of one event of several that stand each for itself.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is in the log.
+    Taken,
+    /// It is kept aside.
+    Aside,
+    /// It is nowhere.
+    Refused(Box<Problem>),
+}
+
+/// An event that may come back from under the lock to be put aside.
+struct Returning {
+    index: usize,
+    event: Event,
+}
+
+impl Door {
+    pub(crate) fn new(appender: Appender, holder: Arc<Holder>, store: Arc<dyn Store>, places: Arc<Places>) -> Self {
+        Self { appender, holder, store, places, told: Refusals::default() }
+    }
+
+    /// Judges and appends events as a whole.
+    pub(crate) async fn emit(&self, emitter: &Emitter, events: Vec<Event>) -> Result<Vec<Receipt>, AppendError> {
+        if self.holder.is_idle() && !emitter.is_bound() {
+            return self.appender.append(events).await;
+        }
+        let catalog = self.holder.catalog();
+        let violations = self.not_owned(&catalog, emitter, &events);
+        if !violations.is_empty() {
+            counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(events.len() as u64);
+            return Err(AppendError::NotOwned { violations });
+        }
+        let fates = judge_all(&catalog, events).await?;
+        let (judged, returning) = self.pass(emitter, fates).await?;
+        let count = judged.len();
+        match self.appender.append_judged(judged).await {
+            Err(AppendError::Rejected { violations }) => Err(self.turn_back(emitter, violations, returning).await?),
+            outcome => {
+                counter!(names::CATALOG_JUDGED, "outcome" => "passed").increment(count as u64);
+                outcome
+            }
+        }
+    }
+
+    /// Judges and appends events, each for itself. Waits for room where [`Self::emit`] would answer overload.
+    pub(crate) async fn emit_each(&self, emitter: &Emitter, events: Vec<Event>) -> Result<Vec<Outcome>, AppendError> {
+        if self.holder.is_idle() && !emitter.is_bound() {
+            let taken = self.appender.append_each(events).await?;
+            return Ok(taken.into_iter().map(|taken| taken.map_or_else(|_| id_taken(), |_| Outcome::Taken)).collect());
+        }
+        let catalog = self.holder.catalog();
+        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+        outcomes.resize_with(events.len(), || None);
+        for (index, violations) in self.not_owned(&catalog, emitter, &events) {
+            counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(1);
+            set(&mut outcomes, index, refused(ErrorCode::Forbidden, violations));
+        }
+        let mut own = outcomes.iter().map(Option::is_none);
+        let (places, events): (Vec<usize>, Vec<Event>) =
+            events.into_iter().enumerate().filter(|_| own.next().unwrap_or(false)).unzip();
+        let mut sorted = self.sort(places, judge_all(&catalog, events).await?, &mut outcomes).await?;
+
+        let taken = self.appender.append_each_judged(sorted.judged).await?;
+        for (index, taken) in sorted.places.into_iter().zip(taken) {
+            match taken {
+                Ok(_) => set(&mut outcomes, index, Outcome::Taken),
+                Err(NotTaken::IdTaken) => set(&mut outcomes, index, id_taken()),
+                Err(NotTaken::Refused(violations)) => {
+                    match sorted.returning.iter().position(|returning| returning.index == index) {
+                        Some(at) => {
+                            let Returning { event, .. } = sorted.returning.swap_remove(at);
+                            sorted.aside.push((index, event, violations));
+                        }
+                        None => {
+                            count_refused(&violations);
+                            set(&mut outcomes, index, refused(ErrorCode::EventRejected, violations));
+                        }
+                    }
+                }
+            }
+        }
+        self.put_each_aside(emitter, sorted.aside, &mut outcomes).await?;
+        let count = outcomes.iter().filter(|outcome| matches!(outcome, Some(Outcome::Taken))).count();
+        counter!(names::CATALOG_JUDGED, "outcome" => "passed").increment(count as u64);
+        let lost = || AppendError::Store(tidings_store::Error::Broken("an event has no outcome".to_owned()));
+        outcomes.into_iter().map(|outcome| outcome.ok_or_else(lost)).collect()
+    }
+
+    /// Judges an event without taking it in: whether it would be refused whatever its entity's state is.
+    pub(crate) async fn would_refuse(&self, emitter: &Emitter, event: &Event) -> Result<(), AppendError> {
+        if self.holder.is_idle() && !emitter.is_bound() {
+            return Ok(());
+        }
+        let catalog = self.holder.catalog();
+        let violations = self.not_owned(&catalog, emitter, std::slice::from_ref(event));
+        if !violations.is_empty() {
+            return Err(AppendError::NotOwned { violations });
+        }
+        match judge_one(&catalog, event, today()) {
+            Judgement::Refuse(violations) => {
+                count_refused(&violations);
+                Err(AppendError::Rejected { violations: vec![(0, violations)] })
+            }
+            Judgement::Pass(_) | Judgement::Observe(..) | Judgement::Quarantine(_) => Ok(()),
+        }
+    }
+
+    /// Judges an event that was kept aside once more. With `as_is` broken rules only mark it.
+    pub(crate) fn judge_again(&self, event: Event, as_is: bool) -> Result<Judged, Vec<Violation>> {
+        let catalog = self.holder.catalog();
+        let owner = catalog.owner(&event.event_type);
+        may_emit(owner, &event.source, ownership::Holder::Outbox).map_err(|violation| vec![violation])?;
+        let guard = if as_is { StateGuard::lenient } else { StateGuard::of };
+        let (mark, rule) = match judge_one(&catalog, &event, today()) {
+            Judgement::Pass(rule) => (None, rule),
+            Judgement::Observe(violations, rule) => (Some(violations), rule),
+            Judgement::Quarantine(violations) | Judgement::Refuse(violations) if as_is => (Some(violations), None),
+            Judgement::Quarantine(violations) | Judgement::Refuse(violations) => return Err(violations),
+        };
+        Ok(Judged { event, mark: mark.map(Arc::from), guard: rule.map(guard), aside_if_refused: false })
+    }
+
+    /// Events that are emitted on behalf of others. The first of them is told to `$system`.
+    fn not_owned(&self, catalog: &Catalog, emitter: &Emitter, events: &[Event]) -> Violations {
+        let holder = emitter.holder();
+        let mut found: Violations = Vec::new();
+        for (index, event) in events.iter().enumerate() {
+            let owner = catalog.owner(&event.event_type);
+            if let Err(violation) = may_emit(owner, &event.source, holder) {
+                count_violation(&violation);
+                self.tell(emitter, owner, event);
+                found.push((index, vec![violation]));
+            }
+        }
+        found
+    }
+
+    /// Tells of a violation of ownership, in the background; at most once a minute for each emitter and type.
+    fn tell(&self, emitter: &Emitter, owner: Option<&str>, event: &Event) {
+        let name = emitter.name();
+        let Some(permit) = self.told.take(&format!("{name} {}", event.event_type)) else { return };
+        let fact = Fact::of_ownership(&name, emitter.who(), owner, event);
+        let appender = self.appender.clone();
+        tokio::spawn(async move {
+            system::tell(&appender, &fact).await;
+            drop(permit);
+        });
+    }
+
+    /// Stops a request of which any event breaks rules; otherwise returns its events, and those of them that are to be
+    /// put aside where their state does not fit.
+    async fn pass(&self, emitter: &Emitter, fates: Vec<Fate>) -> Result<(Vec<Judged>, Vec<Returning>), AppendError> {
+        if fates.iter().all(|fate| matches!(fate, Fate::Take(_))) {
+            return Ok(take_all(fates));
+        }
+        let fates = self.forgive(fates).await?;
+        let is = |aside: bool| move |fate: &Fate| matches!(fate, Fate::Stop(stopped) if stopped.aside == aside);
+        if fates.iter().any(is(false)) {
+            let violations: Violations = numbered(fates).map(|(index, stopped)| (index, stopped.violations)).collect();
+            violations.iter().for_each(|(_, violations)| count_refused(violations));
+            return Err(AppendError::Rejected { violations });
+        }
+        if fates.iter().any(is(true)) {
+            let aside = numbered(fates).map(|(index, stopped)| (index, stopped.event, stopped.violations)).collect();
+            return Err(self.put_aside(emitter, aside).await?);
+        }
+        // All that broke rules was in the log already.
+        Ok(take_all(fates))
+    }
+
+    /// Lets those pass which the log holds already: they were taken when other rules held, and are answered as
+    /// duplicates. Once one event is to be refused for sure the rest does not matter.
+    async fn forgive(&self, mut fates: Vec<Fate>) -> Result<Vec<Fate>, AppendError> {
+        for fate in &mut fates {
+            let Fate::Stop(stopped) = fate else { continue };
+            if self.is_duplicate(&stopped.event).await? {
+                *fate = Fate::Take(Judged::from(stopped.event.clone()));
+            } else if !stopped.aside {
+                break;
+            }
+        }
+        Ok(fates)
+    }
+
+    /// Whether the log holds the event already.
+    async fn is_duplicate(&self, event: &Event) -> Result<bool, AppendError> {
+        let Some(place) = self.places.find(&event.tenant).await? else { return Ok(false) };
+        let recorded = self.store.event(place.no, &event.id).await?;
+        Ok(recorded.is_some_and(|recorded| recorded.event.same_content(event)))
+    }
+
+    /// What becomes of a request that was refused under the lock.
+    async fn turn_back(
+        &self,
+        emitter: &Emitter,
+        violations: Violations,
+        mut returning: Vec<Returning>,
+    ) -> Result<AppendError, AppendError> {
+        let mut aside = Vec::with_capacity(violations.len());
+        for (index, violations) in &violations {
+            if let Some(at) = returning.iter().position(|returning| returning.index == *index) {
+                aside.push((*index, returning.swap_remove(at).event, violations.clone()));
+            }
+        }
+        if aside.len() < violations.len() {
+            violations.iter().for_each(|(_, violations)| count_refused(violations));
+            return Ok(AppendError::Rejected { violations });
+        }
+        self.put_aside(emitter, aside).await
+    }
+
+    /// Keeps events of one request aside, all or none, and says so.
+    async fn put_aside(
+        &self,
+        emitter: &Emitter,
+        events: Vec<(usize, Event, Vec<Violation>)>,
+    ) -> Result<AppendError, AppendError> {
+        let sender = emitter.name();
+        let rows: Vec<Aside> = events.iter().map(|(_, event, reasons)| row(&sender, event, reasons)).collect();
+        let kept = self.store.put_aside(&rows, QUARANTINE_MAX).await?;
+        let violations = events.into_iter().map(|(index, _, violations)| (index, violations));
+        if kept {
+            let violations: Violations = violations.collect();
+            violations.iter().for_each(|(_, violations)| count_quarantined(violations));
+            return Ok(AppendError::Quarantined { violations });
+        }
+        let violations: Violations = violations.map(|(index, violations)| (index, full(violations))).collect();
+        violations.iter().for_each(|(_, violations)| count_refused(violations));
+        Ok(AppendError::Rejected { violations })
+    }
+
+    /// Sorts events that stand each for itself; what is clear already gets its outcome.
+    async fn sort(
+        &self,
+        places: Vec<usize>,
+        fates: Vec<Fate>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<Sorted, AppendError> {
+        let mut sorted = Sorted::default();
+        for (index, fate) in places.into_iter().zip(fates) {
+            let judged = match fate {
+                Fate::Take(judged) => judged,
+                Fate::Stop(stopped) if self.is_duplicate(&stopped.event).await? => Judged::from(stopped.event),
+                Fate::Stop(Stopped { event, violations, aside: true }) => {
+                    sorted.aside.push((index, event, violations));
+                    continue;
+                }
+                Fate::Stop(Stopped { violations, .. }) => {
+                    count_refused(&violations);
+                    set(outcomes, index, refused(ErrorCode::EventRejected, violations));
+                    continue;
+                }
+            };
+            sorted.returning.extend(Returning::of(index, &judged));
+            sorted.places.push(index);
+            sorted.judged.push(judged);
+        }
+        Ok(sorted)
+    }
+
+    /// Keeps events aside, each for itself. All at once, unless there is no room for all.
+    async fn put_each_aside(
+        &self,
+        emitter: &Emitter,
+        events: Vec<(usize, Event, Vec<Violation>)>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<(), AppendError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let sender = emitter.name();
+        let rows: Vec<Aside> = events.iter().map(|(_, event, reasons)| row(&sender, event, reasons)).collect();
+        let all = self.store.put_aside(&rows, QUARANTINE_MAX).await?;
+        for ((index, _, violations), row) in events.into_iter().zip(&rows) {
+            if all || self.store.put_aside(std::slice::from_ref(row), QUARANTINE_MAX).await? {
+                count_quarantined(&violations);
+                set(outcomes, index, Outcome::Aside);
+            } else {
+                let violations = full(violations);
+                count_refused(&violations);
+                set(outcomes, index, refused(ErrorCode::EventRejected, violations));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Events that stand each for itself, on their way.
+#[derive(Default)]
+struct Sorted {
+    /// The places of `judged`.
+    places: Vec<usize>,
+    judged: Vec<Judged>,
+    returning: Vec<Returning>,
+    aside: Vec<(usize, Event, Vec<Violation>)>,
+}
+
+impl Returning {
+    fn of(index: usize, judged: &Judged) -> Option<Self> {
+        judged.aside_if_refused.then(|| Self { index, event: judged.event.clone() })
+    }
+}
+
+/// The events of a request that passes, and those of them that are to be put aside where their state does not fit.
+fn take_all(fates: Vec<Fate>) -> (Vec<Judged>, Vec<Returning>) {
+    let (mut judged, mut returning) = (Vec::with_capacity(fates.len()), Vec::new());
+    for (index, fate) in fates.into_iter().enumerate() {
+        if let Fate::Take(one) = fate {
+            returning.extend(Returning::of(index, &one));
+            judged.push(one);
+        }
+    }
+    (judged, returning)
+}
+
+fn numbered(fates: Vec<Fate>) -> impl Iterator<Item = (usize, Stopped)> {
+    fates.into_iter().enumerate().filter_map(|(index, fate)| match fate {
+        Fate::Stop(stopped) => Some((index, stopped)),
+        Fate::Take(_) => None,
+    })
+}
+
+fn row(sender: &str, event: &Event, reasons: &[Violation]) -> Aside {
+    Aside {
+        no: 0,
+        tenant: event.tenant.clone(),
+        event_id: event.id.clone(),
+        event_type: event.event_type.clone(),
+        version: event.version.clone(),
+        event: String::from_utf8_lossy(&event.to_json()).into_owned(),
+        reasons: serde_json::to_string(reasons).expect("strings can always be written"),
+        sender: sender.to_owned(),
+        at: now(),
+    }
+}
+
+fn full(mut violations: Vec<Violation>) -> Vec<Violation> {
+    violations.push(Violation {
+        path: String::new(),
+        code: code::QUARANTINE_FULL,
+        message: format!(
+            "would have been kept aside, but the tenant's quarantine is full with {QUARANTINE_MAX} events"
+        ),
+    });
+    violations
+}
+
+fn refused(code: ErrorCode, mut violations: Vec<Violation>) -> Outcome {
+    violations.truncate(VIOLATIONS_MAX);
+    let detail = violations.first().map_or_else(String::new, |first| format!("{}: {}", first.path, first.message));
+    let mut problem = Problem::new(code, detail);
+    problem.errors = violations;
+    Outcome::Refused(Box::new(problem))
+}
+
+fn id_taken() -> Outcome {
+    let detail = "The tenant has another event with this id.";
+    Outcome::Refused(Box::new(Problem::new(ErrorCode::EventIdConflict, detail)))
+}
+
+fn set(outcomes: &mut [Option<Outcome>], index: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(index) {
+        *slot = Some(outcome);
+    }
+}
+
+fn count_refused(violations: &[Violation]) {
+    counter!(names::CATALOG_JUDGED, "outcome" => "refused").increment(1);
+    violations.iter().for_each(count_violation);
+}
+
+fn count_quarantined(violations: &[Violation]) {
+    counter!(names::CATALOG_JUDGED, "outcome" => "quarantined").increment(1);
+    violations.iter().for_each(count_violation);
+}

@@ -1,0 +1,113 @@
+//! What the catalog holds and held, and what it would say of an event.
+
+use tidings_catalog::entry::{Kind, Mode};
+use tidings_catalog::judge::Judgement;
+use tidings_catalog::ownership::{Holder, may_emit};
+use tidings_event::limits::DATA_BYTES_MAX;
+use tidings_event::log::Newest;
+use tidings_event::{Event, Sequence, TenantId, Violation};
+use tidings_store::{CatalogRevision, ColumnFilter, Direction, EntryRow, MarkQuery, ReadLimit, Search, TypeFilter};
+
+use super::aside::read_reasons;
+use super::error::CatalogError;
+use super::holder::entry;
+use super::judge::judge_one;
+use super::types::{EntryPage, History, MarkSearch, Marked, PAGE_MAX, Trial};
+use super::{Catalogs, Result, today};
+
+/// Entries that one page of the whole catalog holds, about.
+const ENTRIES_MAX: usize = 1_000;
+
+impl Catalogs {
+    /// All revisions of the entries of this kind and name, oldest first; of one version where it is given.
+    pub async fn history(&self, kind: Kind, name: &str, version: Option<&str>) -> Result<Vec<History>> {
+        let rows = self.store().catalog_history(kind.as_str(), name, version).await?;
+        Ok(rows.into_iter().filter_map(revision).collect())
+    }
+
+    /// The newest revision of each entry that changed after a revision of the catalog; all of them after 0. An entry
+    /// that was removed has no source. At most `limit` entries, up to 1,000, unless one change made more of them.
+    pub async fn entries(&self, after: u64, limit: usize) -> Result<EntryPage> {
+        let slice = self.store().catalog(CatalogRevision(after), limit.clamp(1, ENTRIES_MAX)).await?;
+        let entries = slice.rows.into_iter().filter_map(revision).collect();
+        Ok(EntryPage { entries, upto: slice.upto.0, head: slice.head.0 })
+    }
+
+    /// What would become of an event now. Nothing is written.
+    pub async fn try_event(&self, event: &Event) -> Result<Trial> {
+        let catalog = self.engine.catalog();
+        let known = catalog.definition(&event.event_type, &event.version).is_some();
+        let trial = |mode, violations: Vec<Violation>, state_judged| {
+            let taken = violations.is_empty() || mode == Mode::Observe;
+            Trial { version: event.version.clone(), known, mode, violations, taken, state_judged }
+        };
+        let owner = catalog.owner(&event.event_type);
+        if let Err(violation) = may_emit(owner, &event.source, Holder::Outbox) {
+            return Ok(trial(Mode::Strict, vec![violation], false));
+        }
+        let usual = catalog.mode(event.tenant.as_str(), &event.event_type, &event.version);
+        let (mode, mut violations, rule) = match judge_one(&catalog, event, today()) {
+            Judgement::Pass(rule) => (usual, Vec::new(), rule),
+            Judgement::Observe(violations, rule) => (Mode::Observe, violations, rule),
+            Judgement::Quarantine(violations) => return Ok(trial(Mode::Quarantine, violations, false)),
+            Judgement::Refuse(violations) => return Ok(trial(Mode::Strict, violations, false)),
+        };
+        let Some(rule) = rule else { return Ok(trial(mode, violations, false)) };
+        let newest = self.newest(event, rule.types()).await?;
+        let more = rule.judge(&newest, event);
+        let mode = if more.is_empty() { mode } else { rule.mode() };
+        violations.extend(more);
+        Ok(trial(mode, violations, true))
+    }
+
+    /// The newest event of the same entity and of some types.
+    async fn newest(&self, event: &Event, types: &[tidings_event::EventType]) -> Result<Newest> {
+        let Some(entity) = &event.entity else { return Ok(Newest::None) };
+        let Some(place) = self.engine.shared.feeds.places.find(&event.tenant).await? else { return Ok(Newest::None) };
+        let columns = ColumnFilter {
+            types: types.iter().cloned().map(TypeFilter::Exact).collect(),
+            entity_kind: Some(entity.kind.clone()),
+            entity_id: Some(entity.id.clone()),
+            ..ColumnFilter::default()
+        };
+        let search = Search {
+            columns,
+            after: Sequence(0),
+            before: Sequence(i64::MAX as u64),
+            direction: Direction::Backward,
+            limit: ReadLimit { events: 1, bytes: DATA_BYTES_MAX },
+        };
+        let found = self.store().search(place.no, &search).await?;
+        Ok(found.into_iter().next().map_or(Newest::None, |recorded| Newest::Event(Box::new(recorded.event))))
+    }
+
+    /// A tenant's events that were taken although they break rules, newest first, and the cursor of the next page.
+    pub async fn marks(&self, tenant: &TenantId, search: MarkSearch) -> Result<(Vec<Marked>, Option<String>)> {
+        let before = match search.cursor.as_deref() {
+            None => Sequence(i64::MAX as u64),
+            Some(text) => {
+                let number: u64 = text.parse().map_err(|_| CatalogError::Cursor)?;
+                Sequence(number.min(i64::MAX as u64))
+            }
+        };
+        let Some(place) = self.engine.shared.feeds.places.find(tenant).await? else { return Ok((Vec::new(), None)) };
+        let limit = search.limit.clamp(1, PAGE_MAX);
+        let query = MarkQuery { event_type: search.event_type, before, limit: limit + 1 };
+        let mut rows = self.store().marks(place.no, &query).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let cursor = rows.last().filter(|_| more).map(|last| last.sequence.to_string());
+        let marked = rows.into_iter().map(|row| Marked {
+            sequence: row.sequence,
+            event_type: row.event_type,
+            version: row.version,
+            reasons: read_reasons(&row.reasons),
+        });
+        Ok((marked.collect(), cursor))
+    }
+}
+
+fn revision(row: EntryRow) -> Option<History> {
+    let entry = entry(&row)?;
+    Some(History { revision: row.revision.0, entry, by: row.by, reason: row.reason, at: row.at })
+}
