@@ -1,4 +1,4 @@
-//! The statements of delivery, and that each finds its rows by the right index however much there was when it was
+//! The statements of delivery and of the catalog, and that each finds its rows by the right index however much there was when it was
 //! planned.
 
 use std::collections::BTreeSet;
@@ -78,6 +78,20 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (attempts::DELETE_DEAD, &["dead_letters_by_endpoint"]),
     (attempts::DELETE_ENDPOINT, &["endpoints_pkey"]),
     (attempts::FORGOTTEN, &["endpoints_deleted"]),
+    (entries::REVISION, &["catalog_pkey"]),
+    (entries::LOCK, &["catalog_pkey"]),
+    (entries::AFTER, &["catalog_pkey", "catalog_entries_by_revision"]),
+    (entries::HISTORY, &["catalog_entries_pkey"]),
+    (entries::ADVANCE, &["catalog_pkey"]),
+    (asides::LIST, &["asides_pkey"]),
+    (asides::OF_TYPE, &["asides_by_type"]),
+    (asides::ONE, &["asides_pkey"]),
+    (asides::CLEAR, &["asides_pkey", "quarantines_pkey"]),
+    (marks::LIST, &["marks_pkey"]),
+    (marks::OF_TYPE, &["marks_by_type"]),
+    (observed::UPDATE, &["observed_pkey"]),
+    (observed::INSERT, &["observed_pkey"]),
+    (observed::LIST, &["observed_pkey"]),
 ];
 
 /// Statements that only add, or that run about once an hour.
@@ -94,9 +108,14 @@ const OTHERS: &[&str] = &[
     attempts::UNLOCK,
     attempts::DELETE_REST,
     attempts::DELETE_REPLAYS,
+    entries::INSERT,
+    asides::LOCK,
+    asides::PUT,
+    asides::ADD,
+    observed::LOCK,
 ];
 
-/// Rows of every table of delivery, from the number that was reached to the next.
+/// Rows of every table of delivery and of the catalog, from the number that was reached to the next.
 fn fill(from: usize, to: usize) -> String {
     let rows = format!("generate_series({from} + 1, {to}) n");
     format!(
@@ -113,6 +132,12 @@ fn fill(from: usize, to: usize) -> String {
            upto_sequence, types, created_at, ended_at) \
            SELECT 'r' || n, n % 10, 1, 0, n, CASE WHEN n % 2 = 0 THEN 'running' ELSE 'done' END, 0, 0, '[]', 0, \
            CASE WHEN n % 2 = 0 THEN NULL ELSE 0 END FROM {rows}; \
+         INSERT INTO tidings.catalog_entries SELECT 'definition', 'a' || n % 10, n, n, '', '', NULL, 0 FROM {rows}; \
+         INSERT INTO tidings.quarantines SELECT 't' || n, 0 FROM {rows}; \
+         INSERT INTO tidings.asides (tenant, event_id, hash, type, version, event, reasons, sender, at) \
+           SELECT 't' || n % 10, n, sha256(n::text::bytea), 'a' || n % 5, '1', '', '', '', 0 FROM {rows}; \
+         INSERT INTO tidings.marks SELECT 1, n, 'a' || n % 5, '1', '' FROM {rows}; \
+         INSERT INTO tidings.observed SELECT 'a' || n, '1', 'service', 's', 1, 0, 0 FROM {rows}; \
          INSERT INTO tidings.attempts SELECT n % 10, n, n % 10, n, 1, 0, CASE WHEN n % 5 = 0 THEN 500 ELSE 200 END \
            FROM {rows}"
     )
@@ -139,7 +164,7 @@ async fn plan(lease: &Lease, name: &str, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_statement_of_delivery_goes_by_its_index_whenever_it_was_planned() {
+async fn every_statement_of_delivery_and_catalog_goes_by_its_index_whenever_it_was_planned() {
     let database = Postgres::shared().database().await;
     let options = PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) };
     let store = PostgresStore::connect(&database.url(), options).await.expect("a store");

@@ -26,6 +26,8 @@ async fn every_statement_is_one_that_postgresql_understands() {
         append::LOCK,
         append::TENANT_HEADS,
         append::EXISTING,
+        append::NEWEST,
+        append::INSERT_MARKS,
         append::INSERT,
         append::COPY,
         append::ADVANCE_PARTITION,
@@ -67,6 +69,7 @@ async fn every_read_of_the_log_goes_by_its_index_whenever_it_was_planned() {
     let lease = store.connections.writer().await.expect("a connection");
     let wanted = [
         (append::EXISTING.to_owned(), vec!["events_by_id"]),
+        (append::NEWEST.to_owned(), vec!["events_by_entity", "events_by_sequence"]),
         (read::TAIL.to_owned(), vec!["events_pkey"]),
         (read::FEED.to_owned(), vec!["events_by_sequence"]),
         (read::SEQUENCE_BEFORE.to_owned(), vec!["events_by_sequence"]),

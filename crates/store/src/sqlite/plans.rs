@@ -1,4 +1,4 @@
-//! The statements of delivery, and that each finds its rows by an index.
+//! The statements of delivery and of the catalog, and that each finds its rows by an index.
 
 use super::*;
 
@@ -57,6 +57,21 @@ const GOES_BY: &[(&str, &str)] = &[
     (attempts::DELETE_REPLAYS, "replays_by"),
     (attempts::DELETE_ENDPOINT, "INTEGER PRIMARY KEY"),
     (attempts::FORGOTTEN, "endpoints_deleted"),
+    (entries::REVISION, "INTEGER PRIMARY KEY"),
+    (entries::AFTER, "catalog_entries_by_revision"),
+    (entries::HISTORY, "catalog_entries_by_key"),
+    (entries::ADVANCE, "INTEGER PRIMARY KEY"),
+    (asides::COUNT, "PRIMARY KEY"),
+    (asides::SUBTRACT, "PRIMARY KEY"),
+    (asides::RENEW, "asides_by_event"),
+    (asides::LIST, "asides_by_tenant"),
+    (asides::OF_TYPE, "asides_by_type"),
+    (asides::ONE, "INTEGER PRIMARY KEY"),
+    (asides::DELETE, "INTEGER PRIMARY KEY"),
+    (marks::LIST, "PRIMARY KEY"),
+    (marks::OF_TYPE, "marks_by_type"),
+    (observed::UPDATE, "PRIMARY KEY"),
+    (observed::LIST, "PRIMARY KEY"),
 ];
 
 /// Statements that only add.
@@ -69,6 +84,11 @@ const OTHERS: &[&str] = &[
     commit_route::PUT_DEAD,
     dead::PUT_REDRIVE,
     replays::INSERT,
+    entries::INSERT,
+    asides::ADD,
+    asides::INSERT,
+    observed::COUNT,
+    observed::INSERT,
 ];
 
 /// Tables of which no statement may look at all rows.
@@ -82,6 +102,12 @@ const TABLES: &[&str] = &[
     "redrives",
     "replays",
     "attempts",
+    "catalog",
+    "catalog_entries",
+    "quarantines",
+    "asides",
+    "marks",
+    "observed",
     "d",
     "e",
     "a",
@@ -94,7 +120,7 @@ const TABLES: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn every_statement_of_delivery_goes_by_its_index_and_sorts_nothing() {
+async fn every_statement_of_delivery_and_catalog_goes_by_its_index_and_sorts_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("tidings.db");
     let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("the store opens");

@@ -29,6 +29,8 @@ async fn every_statement_is_one_that_sqlite_understands() {
             read::HEADS,
             append::TENANT_HEAD,
             append::ADDRESS_OF_ID,
+            append::NEWEST_OF_ENTITY,
+            append::INSERT_MARK,
             append::INSERT_EVENT,
             append::ADVANCE_PARTITION,
             append::ADVANCE_TENANT,
@@ -80,6 +82,7 @@ async fn every_read_of_the_log_goes_by_an_index_and_sorts_nothing() {
     let plans = store.writer.call(|connection, _| {
         let mut wanted = vec![
             (append::ADDRESS_OF_ID.to_owned(), "events_by_id"),
+            (append::NEWEST_OF_ENTITY.to_owned(), "events_by_entity"),
             (read::FEED.to_owned(), "events_by_sequence"),
             (read::TAIL.to_owned(), "INTEGER PRIMARY KEY"),
             (read::SEQUENCE_BEFORE.to_owned(), "events_by_sequence"),

@@ -41,6 +41,15 @@ impl Home {
         self.try_open().await.expect("the store opens")
     }
 
+    /// Takes the schema back to what it was before the catalog; no store may be open.
+    pub(crate) async fn forget_the_catalog(&self) {
+        for table in ["catalog", "catalog_entries", "quarantines", "asides", "marks", "observed"] {
+            self.raw(&format!("DROP TABLE {table}")).await.unwrap();
+        }
+        self.raw("ALTER TABLE keys DROP COLUMN service").await.unwrap();
+        self.raw("DELETE FROM schema_history WHERE version = 3").await.unwrap();
+    }
+
     /// Runs SQL on a connection of its own, with the tables' names unqualified; the error's text where it fails.
     pub(crate) async fn raw(&self, sql: &str) -> Result<(), String> {
         match self {

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a promise that is broken ends its test")]
 
 mod append;
+mod asides;
 mod attempts;
+mod catalog;
 mod dead;
 mod deliver;
 mod endpoints;
@@ -12,6 +14,7 @@ mod home;
 mod keys;
 mod lifetime;
 mod make;
+mod newest;
 mod replays;
 mod route;
 mod routers;
@@ -121,6 +124,35 @@ promises! {
         a_replay_is_read_back_and_begins_with_a_lane,
         an_endpoint_has_only_so_many_running_replays,
         a_replay_ends_once;
+    newest:
+        an_append_sees_the_newest_event_of_its_entity_among_the_types,
+        an_entity_of_any_name_is_found,
+        beyond_the_look_back_the_newest_event_is_unknown,
+        of_many_appends_at_once_each_sees_the_event_of_the_one_before,
+        what_a_transaction_appends_first_is_the_newest_for_what_it_appends_then,
+        a_mark_is_written_with_its_row_however_many_there_are,
+        marks_are_found_newest_first_by_what_is_asked,
+        a_plan_that_marks_what_it_does_not_write_is_refused_and_leaves_nothing;
+    catalog:
+        a_catalog_begins_empty,
+        a_change_is_read_back_as_it_was_written,
+        every_revision_of_an_entry_is_kept,
+        a_catalog_is_read_in_pieces_that_never_split_a_change,
+        of_many_changes_at_once_one_is_made_and_the_others_are_stale,
+        a_change_must_name_entries_each_once,
+        what_is_appended_with_a_change_of_the_catalog_is_written_with_it_or_not_at_all,
+        a_dropped_change_of_the_catalog_leaves_all_or_nothing,
+        changes_of_the_catalog_do_not_wait_in_a_circle_with_others,
+        the_database_refuses_to_change_the_catalogs_history,
+        a_log_from_before_the_catalog_keeps_everything;
+    asides:
+        an_event_put_aside_is_read_back_as_it_was_written,
+        the_same_bytes_are_put_aside_once_with_the_newest_reasons,
+        a_full_quarantine_takes_nothing_of_a_request,
+        events_kept_aside_are_listed_by_number_and_taken_away_once,
+        many_at_once_never_exceed_a_quarantines_bound,
+        what_was_seen_adds_up,
+        only_so_many_publishers_are_kept_however_many_write_at_once;
     lifetime:
         reopening_finds_the_same_log,
         two_stores_on_one_log_see_each_other,

@@ -90,6 +90,7 @@ pub(crate) async fn a_log_that_was_there_before_is_routed_from_its_end(home: Hom
     store.close().await;
     drop(store);
     // Back to the schema before subscriptions.
+    home.forget_the_catalog().await;
     let column = "ALTER TABLE partitions DROP COLUMN revision";
     home.raw("DROP TRIGGER partitions_revision_only_rises ON partitions").await.ok();
     home.raw("DROP TRIGGER partitions_revision_only_rises").await.ok();
