@@ -1,0 +1,316 @@
+//! Whether a type's name says what happened: `domain.entity.past_tense_action`.
+//!
+//! Every finding carries the whole name that would pass, put together from all that is wrong with it. English is not
+//! a matter of tables alone: where the rules are mistaken, a definition says so with `name_exception`.
+
+use tidings_event::EventType;
+
+use crate::definition::Definition;
+use crate::report::{Finding, Severity, Subject};
+
+mod forms;
+mod words;
+
+use forms::{is_participle, is_particle};
+
+/// Judges a name.
+#[must_use]
+pub fn lint(name: &EventType) -> Vec<Finding> {
+    let mut name = Name::of(name);
+    name.versions();
+    name.plurals();
+    name.generic();
+    name.action();
+    name.length();
+    name.into_findings()
+}
+
+/// Judges a definition's name. Where it carries a reason for an exception, nothing of it is an error.
+#[must_use]
+pub fn lint_definition(definition: &Definition) -> Vec<Finding> {
+    let mut findings = lint(&definition.name);
+    if let Some(reason) = &definition.name_exception {
+        for finding in findings.iter_mut().filter(|finding| finding.severity != Severity::Info) {
+            finding.severity = Severity::Info;
+            finding.message = format!("{} (excepted: {reason})", finding.message);
+        }
+    }
+    findings
+}
+
+/// A name on its way to one that passes.
+struct Name {
+    original: String,
+    segments: Vec<String>,
+    found: Vec<(Severity, &'static str, String)>,
+}
+
+impl Name {
+    fn of(name: &EventType) -> Self {
+        let segments = name.as_str().split('.').map(str::to_owned).collect();
+        Self { original: name.to_string(), segments, found: Vec::new() }
+    }
+
+    fn error(&mut self, code: &'static str, message: String) {
+        self.found.push((Severity::Error, code, message));
+    }
+
+    fn last(&self) -> &str {
+        self.segments.last().map_or("", String::as_str)
+    }
+
+    /// The segment before the action.
+    fn entity(&self) -> &str {
+        self.segments.len().checked_sub(2).map_or("", |index| self.segments[index].as_str())
+    }
+
+    fn set_last(&mut self, action: String) {
+        if let Some(last) = self.segments.last_mut() {
+            *last = action;
+        }
+    }
+
+    fn into_findings(self) -> Vec<Finding> {
+        let proposal = self.segments.join(".");
+        let differs = proposal != self.original && EventType::parse(&proposal).is_ok();
+        let proposal = differs.then_some(proposal);
+        let finding = |(severity, code, message)| Finding {
+            severity,
+            subject: Subject::Name,
+            code,
+            path: "/name".to_owned(),
+            line: None,
+            message,
+            proposal: if severity == Severity::Info { None } else { proposal.clone() },
+            witness: None,
+            overridable: false,
+        };
+        self.found.into_iter().map(finding).collect()
+    }
+
+    /// Versions stand in `version`, not in the name.
+    fn versions(&mut self) {
+        let last = self.segments.len() - 1;
+        let mut kept = Vec::new();
+        for (index, segment) in std::mem::take(&mut self.segments).into_iter().enumerate() {
+            let bare = without_version(&segment, index == last);
+            if bare != Some(segment.as_str()) {
+                let message = format!("\"{segment}\" carries a version: that is what the member \"version\" is for");
+                self.error("name_version_suffix", message);
+            }
+            kept.extend(bare.map(str::to_owned));
+        }
+        self.segments = kept;
+    }
+
+    /// An event tells of one entity.
+    fn plurals(&mut self) {
+        // The domain may be a plural (`payments.…`); where there are two segments only, the first is the entity.
+        let first = usize::from(self.segments.len() > 2);
+        let last = self.segments.len().saturating_sub(1);
+        for index in first..last {
+            let segment = self.segments[index].clone();
+            let (before, word) =
+                segment.rsplit_once('_').map_or(("", segment.as_str()), |(before, word)| (before, word));
+            if let Some(one) = forms::singular(word) {
+                let singular = if before.is_empty() { one } else { format!("{before}_{one}") };
+                let message = format!("\"{segment}\" is a plural, and an event happens to one: \"{singular}\"");
+                self.error("name_plural", message);
+                self.segments[index] = singular;
+            }
+        }
+    }
+
+    /// Words that say nothing.
+    fn generic(&mut self) {
+        let last = self.segments.len() - 1;
+        for segment in self.segments[..last].to_vec() {
+            if forms::is_generic(&segment) && !matches!(segment.as_str(), "message" | "event" | "item" | "activity") {
+                let message = format!("\"{segment}\" says nothing: name the entity that something happens to");
+                self.found.push((Severity::Warning, "name_generic", message));
+            }
+        }
+        let action = self.last().to_owned();
+        if let Some((rest, word)) = action.rsplit_once('_')
+            && matches!(word, "event" | "events" | "notification" | "message")
+            && !rest.is_empty()
+            && !forms::is_verb(rest.split('_').next().unwrap_or(rest))
+        {
+            self.error("name_generic", format!("\"{word}\" says nothing: every event is one"));
+            self.set_last(rest.to_owned());
+        }
+    }
+
+    fn length(&mut self) {
+        match self.original.split('.').count() {
+            3 => {}
+            2 => self.found.push((
+                Severity::Info,
+                "name_short",
+                "names have three segments as a rule: domain.entity.past_tense_action".to_owned(),
+            )),
+            _ => self.found.push((
+                Severity::Info,
+                "name_long",
+                "names have three segments as a rule: domain.entity.past_tense_action; prefixes of four and more are \
+                 harder to subscribe to"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// The last segment says that something has happened.
+    fn action(&mut self) {
+        let original = self.last().to_owned();
+        let mut words: Vec<String> = original.split('_').map(str::to_owned).collect();
+        let tenses = leading_tenses(&words);
+        if tenses > 0 {
+            let said = words[..tenses].join("_");
+            words.drain(..tenses);
+            self.error(
+                "name_tense_word",
+                format!("\"{said}\" is left out: that it has happened is what an event says"),
+            );
+        }
+        if tells(&words) {
+            self.set_last(words.join("_"));
+            return;
+        }
+        let (code, message, action) = self.mend(&original, &words);
+        self.error(code, message);
+        self.set_last(action);
+    }
+
+    /// What is wrong with an action that does not tell what happened, and how it would.
+    fn mend(&self, original: &str, words: &[String]) -> (&'static str, String, String) {
+        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+            let message = format!("\"{original}\" does not say what happened");
+            return ("name_not_past_tense", message, "changed".to_owned());
+        };
+        if words.len() == 1 {
+            return self.mend_word(original, last);
+        }
+        let ask = |verb: &str| {
+            format!("\"{original}\" asks for something to be done (\"{verb}\"); an event says that it has happened")
+        };
+        // A verb first is a command: send_email. What it commands is the entity, or what the action says it of.
+        let names_the_object = *first == self.entity() || (forms::is_nounish(first) && !forms::is_nounish(last));
+        if forms::is_verb(first) && !(names_the_object && forms::is_verb(last)) {
+            let rest = &words[1..];
+            let done = forms::participle(first);
+            return ("name_command", ask(first), self.done_to(rest, &done));
+        }
+        if let Some(base) = forms::base_of_progressive(first).or_else(|| forms::base_of_present(first)) {
+            let message = format!("\"{original}\" says what is going on (\"{first}\"), not what has happened");
+            return ("name_present", message, self.done_to(&words[1..], &forms::participle(&base)));
+        }
+        // Otherwise the last word says what is done: order_create, order_creation.
+        let (code, message, done) = self.mend_word(original, last);
+        let object: Vec<String> = words[..words.len() - 1].to_vec();
+        (code, message, self.done_to(&object, &done))
+    }
+
+    fn mend_word(&self, original: &str, word: &str) -> (&'static str, String, String) {
+        let noun =
+            |done: String| ("name_noun", format!("\"{original}\" is a thing; say what happened: \"{done}\""), done);
+        if let Some(done) = forms::of_noun(word) {
+            return noun(done);
+        }
+        if let Some(state) = forms::of_state(word) {
+            let message = format!("\"{original}\" is a state; say that it began: \"{state}\"");
+            return ("name_state", message, state.to_owned());
+        }
+        if forms::is_verb(word) {
+            let done = forms::participle(word);
+            let message =
+                format!("\"{original}\" asks for something to be done; an event says that it has happened: \"{done}\"");
+            return ("name_command", message, done);
+        }
+        if let Some(done) = forms::of_simple_past(word) {
+            let message = format!("events are named by participles: \"{done}\" instead of \"{word}\"");
+            return ("name_not_past_tense", message, done.to_owned());
+        }
+        if let Some(base) = forms::base_of_progressive(word) {
+            let done = forms::participle(&base);
+            let message = format!("\"{original}\" is going on; an event says that it has happened: \"{done}\"");
+            return ("name_progressive", message, done);
+        }
+        if let Some(base) = forms::base_of_present(word) {
+            let done = forms::participle(&base);
+            let message = format!("\"{original}\" is the present; an event says that it has happened: \"{done}\"");
+            return ("name_present", message, done);
+        }
+        if forms::is_generic(word) {
+            let message = format!("\"{original}\" says nothing: say what happened, like \"created\" or \"changed\"");
+            return ("name_generic", message, "changed".to_owned());
+        }
+        let done = format!("{word}_changed");
+        let message = format!("\"{original}\" does not say what happened: end with a past participle, like \"{done}\"");
+        ("name_not_past_tense", message, done)
+    }
+
+    /// An action of an object and a participle; the object is left out where it is the entity itself.
+    fn done_to(&self, object: &[String], done: &str) -> String {
+        let entity = self.entity();
+        let mut object = object.join("_");
+        // A list of words that says how, `send_to_customer`, stays behind the participle.
+        if object.split('_').next().is_some_and(is_particle) {
+            return format!("{done}_{object}");
+        }
+        if let Some(one) = forms::singular(object.rsplit('_').next().unwrap_or_default()) {
+            object = match object.rsplit_once('_') {
+                Some((before, _)) => format!("{before}_{one}"),
+                None => one,
+            };
+        }
+        if object.is_empty() || object == entity || entity.ends_with(&format!("_{object}")) {
+            done.to_owned()
+        } else if done.starts_with(&format!("{object}_")) {
+            done.to_owned()
+        } else {
+            format!("{object}_{done}")
+        }
+    }
+}
+
+/// How many words at the front only say when, and add nothing to what follows.
+fn leading_tenses(words: &[String]) -> usize {
+    let count = words.iter().take_while(|word| forms::is_tense(word)).count();
+    // `got`, `had` and the like alone are participles of their own.
+    if count == words.len() { count.saturating_sub(1) } else { count }
+}
+
+/// Whether an action tells of something that has happened: with a participle at its end, at its beginning, or before a
+/// word that belongs to it (`user_logged_in`, `moved_to_trash`).
+fn tells(words: &[String]) -> bool {
+    let last = words.len().saturating_sub(1);
+    words.iter().enumerate().any(|(index, word)| {
+        let follower = words.get(index + 1);
+        let leads = index == 0 && !forms::is_ambiguous(word);
+        is_participle(word) && (index == last || leads || follower.is_some_and(|follower| is_particle(follower)))
+    })
+}
+
+/// A segment without the version that it carries; none if it is nothing else.
+fn without_version(segment: &str, last: bool) -> Option<&str> {
+    let digits = segment.trim_end_matches(|c: char| c.is_ascii_digit());
+    if digits.len() == segment.len() {
+        return Some(segment);
+    }
+    let numbered = |rest: &str| rest.strip_suffix("_v").or_else(|| rest.strip_suffix("_version")).map(str::len);
+    if digits == "v" || digits == "version" {
+        return None;
+    }
+    if let Some(length) = numbered(digits) {
+        return Some(&segment[..length]);
+    }
+    let bare = digits.trim_end_matches('_');
+    // `created2`, `created_2`; but `oauth2` within a name is its own.
+    if last && (digits.ends_with('_') || is_participle(bare.rsplit('_').next().unwrap_or(bare))) {
+        return Some(bare);
+    }
+    Some(segment)
+}
+
+#[cfg(test)]
+mod tests;
