@@ -14,6 +14,7 @@ pub mod lineage;
 pub mod ownership;
 pub mod pointer;
 pub mod report;
+mod rules;
 pub mod schema;
 pub mod source;
 #[cfg(test)]

@@ -10,7 +10,8 @@ use tidings_event::{Event, Violation, violation_code as code};
 use crate::definition::{Definition, EntityRule};
 use crate::document::{Document, Unreadable};
 use crate::entry::{Mode, Set};
-use crate::report::Finding;
+use crate::report::{Finding, Severity, Subject};
+use crate::rules::{CompiledRule, SetValues, Steps};
 use crate::schema::{self, Schema, bounded};
 use crate::transitions::{Machines, StateRule};
 
@@ -19,6 +20,9 @@ use crate::transitions::{Machines, StateRule};
 pub(super) struct Compiled {
     pub definition: Arc<Definition>,
     schema: Arc<Schema>,
+    rules: Arc<[CompiledRule]>,
+    /// The sets that each rule looks into, in the order in which it names them; none where there is no such set.
+    sets: Vec<Vec<Option<Arc<SetValues>>>>,
     /// By mode: observe, quarantine, strict.
     states: Option<[Arc<StateRule>; 3]>,
 }
@@ -27,32 +31,46 @@ pub(super) struct Compiled {
 #[derive(Debug)]
 pub(super) struct LoadedSet {
     pub set: Arc<Set>,
+    values: Arc<SetValues>,
 }
+
+/// The reference sets of a catalog, by name.
+pub(super) type Sets = BTreeMap<String, Arc<LoadedSet>>;
 
 impl LoadedSet {
     pub(super) fn new(set: Set) -> Self {
-        Self { set: Arc::new(set) }
+        Self { values: Arc::new(SetValues::new(&set)), set: Arc::new(set) }
     }
 }
 
 impl Compiled {
-    pub(super) fn new(definition: Definition, _sets: &BTreeMap<String, Arc<LoadedSet>>) -> Result<Self, Vec<Finding>> {
+    pub(super) fn new(definition: Definition, sets: &Sets) -> Result<Self, Vec<Finding>> {
         let schema = Schema::compile(&definition.schema)?;
+        let mut rules = Vec::with_capacity(definition.rules.len());
+        for (index, rule) in definition.rules.iter().enumerate() {
+            rules.push(CompiledRule::compile(rule).map_err(|message| vec![of_rule(index, message)])?);
+        }
         let states = Machines::of(&definition).map(|machines| {
             [Mode::Observe, Mode::Quarantine, Mode::Strict]
                 .map(|mode| Arc::new(StateRule::new(mode, Arc::clone(&machines))))
         });
-        Ok(Self { definition: Arc::new(definition), schema: Arc::new(schema), states })
+        Ok(Self {
+            definition: Arc::new(definition),
+            schema: Arc::new(schema),
+            sets: link(&rules, sets),
+            rules: rules.into(),
+            states,
+        })
     }
 
     /// The names of the sets that its rules look into.
     pub(super) fn set_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.rules.iter().flat_map(|rule| rule.expression().set_names()).map(String::as_str)
     }
 
     /// The same with the sets as they are now.
-    pub(super) fn linked(&self, _sets: &BTreeMap<String, Arc<LoadedSet>>) -> Self {
-        self.clone()
+    pub(super) fn linked(&self, sets: &Sets) -> Self {
+        Self { sets: link(&self.rules, sets), ..self.clone() }
     }
 
     /// The rule about states, if there is one, for events that are judged by this mode.
@@ -84,6 +102,13 @@ impl Compiled {
         if !self.schema.accepts(&document) {
             let left = VIOLATIONS_MAX - violations.len();
             violations.extend(self.schema.explain(&document, left));
+            return violations;
+        }
+        let steps = Steps::for_one_event();
+        for (rule, sets) in self.rules.iter().zip(&self.sets) {
+            if violations.len() < VIOLATIONS_MAX {
+                violations.extend(rule.judge(&document, event, sets, &steps));
+            }
         }
         violations
     }
@@ -100,6 +125,27 @@ impl Compiled {
             code: code::TYPE_SUNSET,
             message: bounded(format!("this version is not taken any more since {sunset}{instead}")),
         });
+    }
+}
+
+/// Finds the sets that each rule looks into.
+fn link(rules: &[CompiledRule], sets: &Sets) -> Vec<Vec<Option<Arc<SetValues>>>> {
+    let find = |name: &String| sets.get(name).map(|loaded| Arc::clone(&loaded.values));
+    rules.iter().map(|rule| rule.expression().set_names().iter().map(find).collect()).collect()
+}
+
+/// That a rule does not compile.
+pub(crate) fn of_rule(index: usize, message: String) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        subject: Subject::Rule,
+        code: "rule_invalid",
+        path: format!("/rules/{index}/check"),
+        line: None,
+        message: bounded(message),
+        proposal: None,
+        witness: None,
+        overridable: false,
     }
 }
 

@@ -179,3 +179,49 @@ fn a_number_beyond_every_double_is_a_violation() {
     event.data = tidings_event::Data::trusted(br#"{"a":{"b":[1e400]}}"#.to_vec());
     assert_eq!(broken(&catalog.judge(&event, TODAY)), [("/data/a/b/0", "number_out_of_range")]);
 }
+
+#[test]
+fn rules_are_judged_where_the_schema_holds_and_follow_their_sets() {
+    let rule = |name: &str, check: &str| crate::definition::Rule {
+        name: name.to_owned(),
+        check: check.to_owned(),
+        message: format!("{name} does not hold"),
+    };
+    let mut ruled = lead("1");
+    ruled.rules = vec![rule("positive", "data.n > 0"), rule("known", "data.n in sets.numbers")];
+    let set = |text: &str| Entry {
+        key: Key { kind: Kind::Set, name: "numbers".to_owned(), version: String::new() },
+        source: Some(text.to_owned()),
+    };
+    let catalog = Catalog::empty().with([entry(&ruled)]);
+    assert_eq!(broken(&catalog.judge(&created("1", json!({"n": 1})), TODAY)), [("/data/n", "rule_not_judged")]);
+    let catalog = catalog.with([set("{name: numbers, description: some, values: [-1, 1]}")]);
+    assert!(broken(&catalog.judge(&created("1", json!({"n": 1})), TODAY)).is_empty());
+    assert_eq!(broken(&catalog.judge(&created("1", json!({"n": -1})), TODAY)), [("/data/n", "rule_failed")]);
+    assert_eq!(broken(&catalog.judge(&created("1", json!({"n": "x"})), TODAY)), [("/data/n", "schema_type")]);
+    let catalog = catalog.with([set("{name: numbers, description: some, values: [2]}")]);
+    assert_eq!(broken(&catalog.judge(&created("1", json!({"n": 1})), TODAY)), [("/data/n", "rule_failed")]);
+    assert!(broken(&catalog.judge(&created("1", json!({"n": 2})), TODAY)).is_empty());
+}
+
+#[test]
+fn an_event_that_passes_brings_the_rule_about_states_of_its_mode() {
+    let mut moving = lead("1");
+    moving.transitions = vec![crate::definition::Transitions {
+        field: Pointer::of(["state"]),
+        of: vec![moving.name.clone()],
+        initial: vec!["new".to_owned()],
+        moves: BTreeMap::new(),
+    }];
+    let catalog = Catalog::empty().with([entry(&moving)]);
+    assert!(catalog.faults().is_empty(), "{:?}", catalog.faults());
+    let fine = created("1", json!({"n": 1, "state": "new"}));
+    let Judgement::Pass(Some(state)) = catalog.judge(&fine, TODAY) else { panic!("it brings the rule") };
+    assert_eq!((state.mode(), state.types().len()), (Mode::Strict, 1));
+    let observed = catalog.with([policy("{name: all, known: observe}")]);
+    let Judgement::Pass(Some(state)) = observed.judge(&fine, TODAY) else { panic!("it brings the rule") };
+    assert_eq!(state.mode(), Mode::Observe);
+    let mut without = fine;
+    without.entity = None;
+    assert!(matches!(catalog.judge(&without, TODAY), Judgement::Pass(None)));
+}
