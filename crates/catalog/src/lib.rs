@@ -5,17 +5,24 @@
 //! arguments; reports and texts go out as values.
 #![deny(missing_docs)]
 
+pub mod check;
+pub mod compat;
 pub mod definition;
 mod document;
 pub mod entry;
+pub mod folder;
+pub mod generate;
+pub mod governance;
 pub mod judge;
 pub mod limits;
 pub mod lineage;
+pub mod names;
 pub mod ownership;
 pub mod pointer;
 pub mod report;
 mod rules;
 pub mod schema;
+pub mod site;
 pub mod source;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,129 @@
+//! What is claimed of a string.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::formula::Atom;
+use super::language::{Found, Search};
+use super::solve::Solver;
+
+/// Formats of which each string is also of the other.
+const WITHIN: [(&str, &str); 2] = [("uri", "uri-reference"), ("iri", "iri-reference")];
+
+/// Lengths, patterns, formats, and strings that are out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TextFacts {
+    min: u64,
+    max: Option<u64>,
+    patterns: Vec<(Rc<str>, bool)>,
+    formats: Vec<(Rc<str>, bool)>,
+    excluded: Vec<String>,
+}
+
+impl TextFacts {
+    pub(super) fn add(&mut self, atom: &Atom, holds: bool) -> bool {
+        match (atom, holds) {
+            (Atom::LengthMin(min), true) => self.min = self.min.max(*min),
+            (Atom::LengthMin(0), false) => return false,
+            (Atom::LengthMin(min), false) => self.cap(*min - 1),
+            (Atom::LengthMax(max), true) => self.cap(*max),
+            (Atom::LengthMax(max), false) => self.min = self.min.max(max.saturating_add(1)),
+            (Atom::Pattern(pattern), _) => self.patterns.push((pattern.clone(), holds)),
+            (Atom::Format(format), _) => self.formats.push((format.clone(), holds)),
+            _ => {}
+        }
+        self.max.is_none_or(|max| max >= self.min)
+    }
+
+    fn cap(&mut self, max: u64) {
+        self.max = Some(self.max.map_or(max, |before| before.min(max)));
+    }
+
+    pub(super) fn exclude(&mut self, text: &str) {
+        self.excluded.push(text.to_owned());
+    }
+
+    pub(super) fn refuted(&self, solver: &mut Solver) -> bool {
+        let of_format =
+            |wanted: bool| self.formats.iter().filter(move |(_, holds)| *holds == wanted).map(|(f, _)| &**f);
+        if of_format(false).any(|not| of_format(true).any(|is| is == not || WITHIN.contains(&(is, not)))) {
+            return true;
+        }
+        // Without a pattern or an end to the lengths there are more strings than can be out.
+        if self.patterns.is_empty() && self.max.is_none() {
+            return false;
+        }
+        self.search(solver, 1) == Found::Nothing
+    }
+
+    fn search(&self, solver: &mut Solver, wanted: usize) -> Found {
+        // A pattern without a machine is left out: then more strings are found, never fewer.
+        let patterns = self
+            .patterns
+            .iter()
+            .filter_map(|(pattern, holds)| Some((solver.evaluator.machine(pattern)?, *holds)))
+            .collect();
+        Search { patterns, excluded: &self.excluded, min: self.min, max: self.max }.run(wanted)
+    }
+
+    pub(super) fn samples(&self, solver: &mut Solver) -> Vec<Value> {
+        let mut words = Vec::new();
+        for (format, _) in self.formats.iter().filter(|(_, holds)| *holds) {
+            words.extend(examples_of(format).iter().map(|word| (*word).to_owned()));
+        }
+        if let Found::Words(found) = self.search(solver, super::SAMPLES_MAX) {
+            words.extend(found);
+        }
+        for pad in ["a", "0", "é"] {
+            words.push(pad.repeat(usize::try_from(self.min.clamp(1, 10_000)).unwrap_or(1)));
+        }
+        words.retain(|word| self.admits(solver, word));
+        let mut samples = Vec::new();
+        for word in words {
+            let sample = Value::String(word);
+            if !samples.contains(&sample) {
+                samples.push(sample);
+            }
+        }
+        samples.truncate(super::SAMPLES_MAX);
+        samples
+    }
+
+    fn admits(&self, solver: &mut Solver, word: &str) -> bool {
+        let length = word.chars().count() as u64;
+        length >= self.min
+            && self.max.is_none_or(|max| length <= max)
+            && !self.excluded.iter().any(|excluded| excluded == word)
+            && self
+                .patterns
+                .iter()
+                .all(|(pattern, holds)| solver.evaluator.matches(pattern, word).is_none_or(|matches| matches == *holds))
+            && self
+                .formats
+                .iter()
+                .all(|(format, holds)| solver.evaluator.is_of_format(format, word).is_none_or(|is| is == *holds))
+    }
+}
+
+/// Strings of a format.
+pub(super) fn examples_of(format: &str) -> &'static [&'static str] {
+    match format {
+        "date" => &["2024-02-29", "1999-12-31"],
+        "date-time" => &["2024-02-29T12:30:00Z", "1999-12-31T23:59:59.5+01:00"],
+        "time" => &["12:30:00Z", "23:59:59.5+01:00"],
+        "duration" => &["P1D", "PT36H"],
+        "email" | "idn-email" => &["a@example.com", "first.last@example.org"],
+        "hostname" | "idn-hostname" => &["example.com", "a"],
+        "ipv4" => &["192.0.2.1", "10.0.0.1"],
+        "ipv6" => &["::1", "2001:db8::1"],
+        "uri" | "iri" => &["https://example.com/a", "urn:a:b"],
+        "uri-reference" | "iri-reference" => &["/a", "https://example.com/a"],
+        "uri-template" => &["/a/{b}", "/a"],
+        "uuid" => &["01234567-89ab-cdef-0123-456789abcdef", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"],
+        "json-pointer" => &["", "/a/0"],
+        "relative-json-pointer" => &["0", "1/a"],
+        "regex" => &["a", "^[a-z]+$"],
+        _ => &[],
+    }
+}
