@@ -10,6 +10,7 @@
 //! - `contains` is a substring of a string or an element of an array; `in` takes an array of values.
 //! - Regular expressions match the whole type, run in linear time and are bounded in size.
 
+mod asks;
 mod document;
 mod filter;
 mod intern;
@@ -26,6 +27,7 @@ use crate::json::{self, Node};
 use crate::limits::{FILTERS_MAX, PATTERN_BYTES_MAX, TYPES_MAX};
 use intern::Interner;
 
+pub use asks::{Ask, Step, Wanted};
 pub(crate) use document::Document;
 pub(crate) use filter::Filter;
 pub(crate) use path::{Path, Steps};
@@ -214,8 +216,16 @@ impl Selection {
         self.pattern.as_ref().map_or(&[], |pattern| &pattern.filters)
     }
 
-    /// Whether the type is wanted.
-    pub(crate) fn accepts(&self, event_type: &EventType) -> bool {
+    /// What is asked of an event beside its type; all of it must hold.
+    #[must_use]
+    pub fn asks(&self) -> Vec<Ask> {
+        self.filters().iter().map(|filter| Ask::of(filter)).collect()
+    }
+
+    /// Whether the type is wanted. (A subscription gets Tidings' own events only where it names them; that is seen to
+    /// where subscriptions are matched.)
+    #[must_use]
+    pub fn accepts(&self, event_type: &EventType) -> bool {
         (self.types.is_empty() || self.types.iter().any(|test| test.accepts(event_type)))
             && self.pattern_type().accepts(event_type)
     }

@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use tidings_core::limits;
-use tidings_core::pattern::{Pattern, Selection, TypeHint};
+use tidings_core::pattern::{Ask, Pattern, Selection, Step, TypeHint, Wanted};
 use tidings_event::{ContextKind, Entity, EventType, FilterHash, Recorded, Text};
 
 fn with_data(data: &str) -> Recorded {
@@ -472,5 +472,51 @@ proptest! {
         if let Ok(pattern) = Pattern::parse(&filter(&path, "exists", None)) {
             let _ = pattern.matches(&with_data(r#"{"a":[{"a":1},0]}"#));
         }
+    }
+}
+
+#[test]
+fn a_selection_tells_what_it_asks_of_events() {
+    let name = |name: &str| Step::Name(name.to_owned());
+    let amount = Some(vec![name("data"), name("amount")]);
+    let rows = [
+        ("$.data.amount", "equals", Some("5"), amount.clone(), Wanted::AnyOf(vec![5.into()])),
+        ("$['data']['amount']", "in", Some(r#"[5, "x"]"#), amount.clone(), Wanted::AnyOf(vec![5.into(), "x".into()])),
+        ("$.data.amount", "equals", Some("1e999"), amount.clone(), Wanted::Other),
+        ("$.data.amount", "gt", Some("0.5"), amount.clone(), Wanted::TypeOf(0.5.into())),
+        ("$.data.amount", "not_equals", Some("\"a\""), amount.clone(), Wanted::TypeOf("a".into())),
+        ("$.data.amount", "contains", Some("1"), amount.clone(), Wanted::Other),
+        ("$.data.amount", "exists", None, amount.clone(), Wanted::Present),
+        ("$.data.amount", "exists", Some("false"), amount, Wanted::Absent),
+        ("$.data[1][-1]", "exists", None, Some(vec![name("data"), Step::Index(1), Step::Index(-1)]), Wanted::Present),
+        (
+            "$.data[*].a[?@.b]['x','y'][1:2]",
+            "exists",
+            None,
+            Some(wide(&["data", "", "a", "", "", ""])),
+            Wanted::Present,
+        ),
+        ("$.data..amount", "exists", None, None, Wanted::Present),
+    ];
+    for (field, operator, value, steps, wanted) in rows {
+        let selection = Selection::new(&[], Some(&filter(field, operator, value))).unwrap();
+        let ask = Ask { field: field.to_owned(), steps, operator: selection.asks()[0].operator, wanted };
+        assert_eq!(selection.asks(), [ask], "{field}");
+        assert_eq!(selection.asks()[0].operator, operator);
+    }
+    assert!(Selection::all().asks().is_empty());
+}
+
+/// Steps by name; the empty name is any.
+fn wide(names: &[&str]) -> Vec<Step> {
+    names.iter().map(|name| if name.is_empty() { Step::Any } else { Step::Name((*name).to_owned()) }).collect()
+}
+
+#[test]
+fn a_selection_tells_which_types_it_accepts() {
+    let pattern = br#"{"type":"prefix","value":"sales.lead."}"#;
+    let selection = Selection::new(&["sales.*".to_owned()], Some(pattern)).unwrap();
+    for (name, accepted) in [("sales.lead.created", true), ("sales.deal.won", false), ("crm.lead.created", false)] {
+        assert_eq!(selection.accepts(&EventType::parse(name).unwrap()), accepted, "{name}");
     }
 }

@@ -387,6 +387,9 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// A tenant's endpoints by id, deleted ones left out, after the given one; at most `limit`.
     async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>>;
 
+    /// Endpoints of all tenants by number, after the given one; at most `limit`. Deleted ones are left out.
+    async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>>;
+
     /// Takes a partition's router for `node`, unless another node holds it whose lease of `ttl` has not run out by the
     /// database's clock. Every claim makes a new epoch, also one by the node that had it before.
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>>;

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::asks::{Wanted, value_of};
 use super::document::Document;
 use super::path::{OutOfSteps, Path, Steps};
 use super::{FilterError, within};
@@ -135,6 +136,19 @@ impl Filter {
             Test::Ordered(Order::Less, _) => "lt",
             Test::Ordered(Order::LessOrEqual, _) => "lte",
         }
+    }
+
+    /// What is asked of the nodes that the path selects.
+    pub(super) fn wanted(&self) -> Wanted {
+        let wanted = match &self.test {
+            Test::Exists(false) => Some(Wanted::Absent),
+            Test::Exists(true) => Some(Wanted::Present),
+            Test::Equals(value) => value_of(value).map(|value| Wanted::AnyOf(vec![value])),
+            Test::In(values) => values.children().map(value_of).collect::<Option<_>>().map(Wanted::AnyOf),
+            Test::NotEquals(value) | Test::Ordered(_, value) => value_of(value).map(Wanted::TypeOf),
+            Test::Contains(_) => None,
+        };
+        wanted.unwrap_or(Wanted::Other)
     }
 
     /// Writes what the filter means, the same for filters that mean the same.

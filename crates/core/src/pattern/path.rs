@@ -14,6 +14,7 @@ use regex::Regex;
 pub(crate) use eval::{OutOfSteps, Steps};
 pub(super) use parse::PathError;
 
+use super::asks::Step;
 use super::intern::Interner;
 use crate::json::Node;
 
@@ -37,6 +38,19 @@ impl Path {
     /// The path as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where the path leads; see [`Step`]. Nothing where it descends to any depth.
+    pub(super) fn steps(&self) -> Option<Vec<Step>> {
+        let step = |segment: &Segment| match segment {
+            Segment::Descendant(_) => None,
+            Segment::Child(selectors) => Some(match selectors.as_slice() {
+                [Selector::Name(name)] => Step::Name(name.clone()),
+                [Selector::Index(index)] => Step::Index(*index),
+                _ => Step::Any,
+            }),
+        };
+        self.segments.iter().map(step).collect()
     }
 
     /// The nodes that the path selects in a document.

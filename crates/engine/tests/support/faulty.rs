@@ -63,6 +63,8 @@ pub struct FaultyStore {
     pub revisions: watch::Sender<usize>,
     /// While set, the catalog cannot be read.
     pub catalog_down: AtomicBool,
+    /// While set, no quarantine has room.
+    pub quarantine_full: AtomicBool,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -90,6 +92,7 @@ impl FaultyStore {
             aside_failures: Mutex::default(),
             revisions: watch::Sender::default(),
             catalog_down: AtomicBool::new(false),
+            quarantine_full: AtomicBool::new(false),
         })
     }
 
@@ -306,6 +309,10 @@ impl DeliveryStore for FaultyStore {
         self.inner.endpoints(tenant, after, limit).await
     }
 
+    async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+        self.inner.all_endpoints(after, limit).await
+    }
+
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
         self.inner.claim_router(partition, node, ttl).await
     }
@@ -439,6 +446,7 @@ impl CatalogStore for FaultyStore {
     async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool> {
         let failure = self.aside_failures.lock().pop_front();
         match failure {
+            None if self.quarantine_full.load(Ordering::SeqCst) => Ok(false),
             None => self.inner.put_aside(events, tenant_max).await,
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {

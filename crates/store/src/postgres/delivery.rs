@@ -37,6 +37,10 @@ impl DeliveryStore for PostgresStore {
         endpoints::list(self.connections.reader().await?, tenant, after, limit).await
     }
 
+    async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+        endpoints::all(self.connections.reader().await?, after, limit).await
+    }
+
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
         routers::claim(self.connections.writer().await?, partition, node, ttl).await
     }

@@ -40,6 +40,11 @@ pub(super) const LIST: &str = concat!(
     " FROM tidings.endpoints e WHERE e.tenant_no = $1 AND e.id > $2 AND e.status <> 'deleted' \
       ORDER BY e.id LIMIT $3"
 );
+pub(super) const ALL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM tidings.endpoints e WHERE e.no > $1 AND e.status <> 'deleted' ORDER BY e.no LIMIT $2"
+);
 pub(super) const BOUNDS: &str = "\
     SELECT t.sequence, t.floor, (SELECT checkpoint FROM tidings.routers WHERE partition = $2), \
       (SELECT count(*) FROM (SELECT status FROM tidings.endpoints WHERE tenant_no = $1 ORDER BY id) e \
@@ -105,6 +110,11 @@ pub(super) async fn list(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let after = after.map_or("", EndpointId::as_str);
     lease.query(LIST, &[&tenant.get(), &after, &limit]).await?.iter().map(row).collect()
+}
+
+pub(super) async fn all(lease: Lease, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    lease.query(ALL, &[&after.get(), &limit]).await?.iter().map(row).collect()
 }
 
 /// What a change names.

@@ -45,6 +45,10 @@ impl DeliveryStore for SqliteStore {
         self.readers.call(move |connection| endpoints::list(connection, tenant, after.as_ref(), limit)).await
     }
 
+    async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+        self.readers.call(move |connection| endpoints::all(connection, after, limit)).await
+    }
+
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
         let node = node.to_owned();
         self.writer.call(move |connection, _| routers::claim(connection, partition, &node, ttl)).await

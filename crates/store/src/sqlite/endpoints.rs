@@ -5,7 +5,7 @@ use tidings_event::{EndpointId, EndpointNo, PartitionId, Position, Revision, Seq
 
 use super::append::{self, BEGIN};
 use super::connection::commit;
-use super::read;
+use super::{read, routers};
 use super::writer::Caller;
 use crate::names::Names;
 use crate::row::{corrupt, signed, unsigned};
@@ -29,6 +29,11 @@ pub(super) const LIST: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM endpoints e WHERE e.tenant_no = ?1 AND e.id > ?2 AND e.status <> 'deleted' ORDER BY e.id LIMIT ?3"
+);
+pub(super) const ALL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM endpoints e WHERE e.no > ?1 AND e.status <> 'deleted' ORDER BY e.no LIMIT ?2"
 );
 pub(super) const COUNT: &str = "SELECT count(*) FROM endpoints WHERE tenant_no = ?1 AND status <> 'deleted'";
 pub(super) const BOUNDS: &str = "\
@@ -90,6 +95,11 @@ pub(super) fn list(
         list.push(row(found)?);
     }
     Ok(list)
+}
+
+pub(super) fn all(connection: &Connection, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    routers::all(connection, ALL, params![after.get(), limit], row)
 }
 
 /// What a change names.

@@ -6,6 +6,7 @@ use super::*;
 const GOES_BY: &[(&str, &str)] = &[
     (endpoints::BY_ID, "endpoints_by_id"),
     (endpoints::LIST, "endpoints_by_id"),
+    (endpoints::ALL, "INTEGER PRIMARY KEY"),
     (endpoints::COUNT, "endpoints_by_id"),
     (endpoints::BOUNDS, "INTEGER PRIMARY KEY"),
     (endpoints::SETTLED, "PRIMARY KEY"),

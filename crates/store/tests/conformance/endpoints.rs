@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidings_event::{LaneNo, PartitionId, Position, Revision, Sequence};
+use tidings_event::{EndpointNo, LaneNo, PartitionId, Position, Revision, Sequence};
 use tidings_store::{EndpointRow, EndpointStatus, Error, SelectionRow};
 
 use crate::deliver::{
@@ -205,6 +205,16 @@ pub(crate) async fn endpoints_are_listed_by_their_ids(home: Home) {
     assert_eq!(list(Some(2), 1).await, numbered(&[4]));
     assert!(list(Some(5), 100).await.is_empty());
     assert!(list(None, 0).await.is_empty());
+
+    let all = async |after: i64, limit: usize| {
+        let rows = store.all_endpoints(EndpointNo(after), limit).await.unwrap();
+        rows.into_iter().map(|row| (row.no.get(), row.id)).collect::<Vec<_>>()
+    };
+    let every = all(0, 100).await;
+    assert_eq!(every.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>(), numbered(&[1, 2, 5, 4, 6]));
+    assert!(every.is_sorted());
+    assert_eq!(all(every[1].0, 2).await, every[2..4]);
+    assert!(all(every[4].0, 100).await.is_empty());
 }
 
 /// What was written at once: the revision it was told, and the positions before and after.
