@@ -136,7 +136,7 @@ pub struct EntityRule {
 }
 
 /// A place in `data`: an RFC 6901 pointer like `/customer/email`, in which `*` stands for every element or member.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pointer(pub(crate) Vec<String>);
 
 words!(

@@ -13,6 +13,7 @@ pub mod entry;
 pub mod folder;
 pub mod generate;
 pub mod governance;
+pub mod infer;
 pub mod judge;
 pub mod limits;
 pub mod lineage;

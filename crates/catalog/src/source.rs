@@ -26,7 +26,6 @@ mod yaml;
 
 pub use outline::Outline;
 pub(crate) use outline::schema_file;
-pub(crate) use reader::nearest;
 pub use write::{policy_value, set_value, to_value, write, write_policy, write_set};
 pub use yaml::to_yaml;
 
