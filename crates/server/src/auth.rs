@@ -1,7 +1,7 @@
 //! Who calls, and what they may do.
 //!
-//! A handler gets at an operation only through one of the extractors here: [`Admin`], [`Producer`], [`Reader`],
-//! [`Manager`] or [`Caller`]. What belongs to a tenant is read through [`Reader`] and changed through [`Manager`], which
+//! A handler gets at an operation only through one of the extractors here: [`Admin`], [`Producer`], [`Author`],
+//! [`Inspector`], [`Reader`], [`Manager`] or [`Caller`]. What belongs to a tenant is read through [`Reader`] and changed through [`Manager`], which
 //! have checked the tenant of the path. Whatever they refuse is told to the engine on the way out.
 
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -11,8 +11,8 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tidings_engine::endpoints::Who;
-use tidings_engine::{KeyRow, Role};
-use tidings_event::{ErrorCode, Event, EventType, TenantId, Violation};
+use tidings_engine::{Emitter, KeyRow, Role};
+use tidings_event::{ErrorCode, Event, EventType, TenantId, Text, Violation};
 
 use crate::app::{App, Shared};
 use crate::failure::Failure;
@@ -91,6 +91,14 @@ impl Caller {
             Self::Holder(key) => key.id.clone(),
         };
         Who { key, role: self.role() }
+    }
+
+    /// The service that the key belongs to, if it is one's.
+    fn service(&self) -> Option<&Text> {
+        match self {
+            Self::Operator => None,
+            Self::Holder(key) => key.service.as_ref(),
+        }
     }
 
     /// The answer that this caller may not do what it asked for.
@@ -195,6 +203,11 @@ impl Producer {
         Err(refused.with_errors(violations))
     }
 
+    /// Who emits, for the judgement of the catalog.
+    pub(crate) fn emitter(&self) -> Emitter {
+        Emitter::Key { who: self.0.who(), service: self.0.service().cloned() }
+    }
+
     /// Whether the caller may emit such an event.
     pub(crate) fn may_emit(&self, tenant: &TenantId, event_type: &EventType) -> bool {
         self.0.covers(tenant) && self.0.owns_type(event_type.as_str())
@@ -221,6 +234,78 @@ impl FromRequestParts<App> for Producer {
     }
 }
 
+/// A caller who may change the catalog: an admin all of it, a producer's key with a service the definitions that the
+/// service owns. Which those are is for the engine to say.
+pub(crate) struct Author(Caller);
+
+impl Author {
+    /// Who it is.
+    pub(crate) fn who(&self) -> Who {
+        self.0.who()
+    }
+
+    /// The service that it is limited to; an admin is not.
+    pub(crate) fn service(&self) -> Option<&Text> {
+        match self.0.role() {
+            Role::Admin => None,
+            Role::Producer | Role::Consumer | Role::Auditor => self.0.service(),
+        }
+    }
+
+    /// The answer that the caller may not change all of what it asked for.
+    pub(crate) fn refused(&self, detail: &str) -> Failure {
+        self.0.refused(None, detail)
+    }
+}
+
+impl From<Admin> for Author {
+    fn from(Admin(caller): Admin) -> Self {
+        Self(caller)
+    }
+}
+
+impl FromRequestParts<App> for Author {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        match caller.role() {
+            Role::Admin => Ok(Self(caller)),
+            Role::Producer if caller.service().is_some() => Ok(Self(caller)),
+            Role::Producer | Role::Consumer | Role::Auditor => {
+                Err(caller.refused(None, "This takes an admin's key, or a producer's key that names its service."))
+            }
+        }
+    }
+}
+
+/// A caller who may look into what all its tenants have in common: an admin, or an auditor.
+pub(crate) struct Inspector(Caller);
+
+impl Inspector {
+    /// The tenants that the caller is limited to; none where it is not.
+    pub(crate) fn tenants(&self) -> Option<&[TenantId]> {
+        Some(self.0.tenants()).filter(|tenants| !tenants.is_empty())
+    }
+
+    /// Checks that the caller may look into a tenant.
+    pub(crate) fn check(&self, tenant: &TenantId) -> Result<(), Failure> {
+        self.0.may_read(tenant)
+    }
+}
+
+impl FromRequestParts<App> for Inspector {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let caller = Caller::authenticate(app, &parts.headers).await?;
+        match caller.role() {
+            Role::Admin | Role::Auditor => Ok(Self(caller)),
+            Role::Producer | Role::Consumer => Err(caller.refused(None, "This takes an admin's or an auditor's key.")),
+        }
+    }
+}
+
 /// A caller who may read the tenant that the path names.
 pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
@@ -233,6 +318,16 @@ impl Reader {
     /// A parameter of the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The answer that the caller may not do this in the tenant.
+    pub(crate) fn refused(&self, detail: &str) -> Failure {
+        self.caller.refused(Some(&self.tenant), detail)
+    }
+
+    /// Whether the caller may do everything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.caller.role() == Role::Admin
     }
 
     /// Whether the caller may also change what it reads here.
@@ -331,6 +426,7 @@ mod tests {
             role,
             tenants: tenants.iter().map(|t| TenantId::parse(t).expect("a tenant")).collect(),
             type_prefixes: type_prefixes.iter().map(|&p| p.to_owned()).collect(),
+            service: None,
             description: String::new(),
             created_at: Timestamp::from_micros(0),
             expires_at: None,

@@ -96,6 +96,15 @@ pub(crate) enum List {
     Attempts,
     DeadLetters,
     Replays,
+    EventTypes,
+    Sets,
+    Policies,
+    Entries,
+    History,
+    Lineage,
+    Quarantine,
+    Redrive,
+    Violations,
 }
 
 impl List {
@@ -108,7 +117,21 @@ impl List {
             Self::Attempts => "attempts",
             Self::DeadLetters => "dead_letters",
             Self::Replays => "replays",
+            Self::EventTypes => "event_types",
+            Self::Sets => "sets",
+            Self::Policies => "policies",
+            Self::Entries => "entries",
+            Self::History => "history",
+            Self::Lineage => "lineage",
+            Self::Quarantine => "quarantine",
+            Self::Redrive => "redrive",
+            Self::Violations => "violations",
         }
+    }
+
+    /// The list of one owner, which takes no parameters.
+    pub(crate) fn of(self, owner: &[&str]) -> Within {
+        self.within(owner, &Query::default())
     }
 
     /// The list of one owner, asked for with these parameters.

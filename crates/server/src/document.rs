@@ -60,6 +60,8 @@ const TAGS: &[(&str, &str)] = &[
     ("events", "Emitting events, and finding them."),
     ("feed", "Reading a tenant's log with a cursor."),
     ("intents", "Emitting in two steps, for producers without a database of their own."),
+    ("catalog", "The types of events: what they look like, who owns them, how they may change."),
+    ("quarantine", "Events that broke the catalog's rules."),
     ("endpoints", "Where a tenant's events are delivered to, and how that goes."),
     ("dead letters", "Events that an endpoint did not take."),
     ("outbox", "The producers' outboxes, and the rows that the log refused."),

@@ -3,10 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use tidings_engine::AppendError;
 use tidings_event::{ErrorCode, Problem, Rejection, Violation};
 
 use crate::auth::Denied;
 use crate::limits::RETRY_AFTER_SECONDS;
+use crate::members::refusal;
 
 /// A failed call.
 ///
@@ -15,8 +17,8 @@ use crate::limits::RETRY_AFTER_SECONDS;
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: Box<Problem>,
-    /// Members of the problem beside the standard ones.
-    members: Vec<(&'static str, String)>,
+    /// Members of the problem beside the standard ones: their names, and their values as JSON.
+    members: Vec<(&'static str, Vec<u8>)>,
     cause: Option<Cause>,
     denied: Option<Box<Denied>>,
 }
@@ -36,8 +38,15 @@ impl Failure {
     }
 
     /// Adds a member with a string value to the problem.
-    pub(crate) fn with_member(mut self, name: &'static str, value: String) -> Self {
-        self.members.push((name, value));
+    pub(crate) fn with_member(self, name: &'static str, value: &str) -> Self {
+        let mut json = Vec::with_capacity(value.len() + 2);
+        crate::json::write_string(value, &mut json);
+        self.with_json(name, json)
+    }
+
+    /// Adds a member whose value is written already.
+    pub(crate) fn with_json(mut self, name: &'static str, json: Vec<u8>) -> Self {
+        self.members.push((name, json));
         self
     }
 
@@ -80,7 +89,7 @@ impl Failure {
             json.extend_from_slice(b",\"");
             json.extend_from_slice(name.as_bytes());
             json.extend_from_slice(b"\":");
-            crate::json::write_string(value, &mut json);
+            json.extend_from_slice(value);
             json.push(b'}');
         }
         json
@@ -118,7 +127,10 @@ pub(crate) fn below(code: ErrorCode, error: &dyn std::error::Error) -> Failure {
 
 impl From<tidings_engine::Error> for Failure {
     fn from(error: tidings_engine::Error) -> Self {
-        below(error.code(), &error)
+        match error {
+            tidings_engine::Error::Refused(error) => error.into(),
+            error => below(error.code(), &error),
+        }
     }
 }
 
@@ -128,9 +140,19 @@ impl From<tidings_engine::StoreError> for Failure {
     }
 }
 
-impl From<tidings_engine::AppendError> for Failure {
-    fn from(error: tidings_engine::AppendError) -> Self {
-        below(error.code(), &error)
+/// Of an append of one event. What an append of several answers depends on where they stand in the request.
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        let code = error.code();
+        match error {
+            AppendError::Conflict { .. } => Self::new(code, "The id is taken by an event with other content."),
+            AppendError::Rejected { violations }
+            | AppendError::Quarantined { violations }
+            | AppendError::NotOwned { violations } => {
+                refusal(code, violations.into_iter().flat_map(|(_, violations)| violations).collect())
+            }
+            AppendError::Overloaded | AppendError::ShuttingDown | AppendError::Store(_) => below(code, &error),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidings_catalog::limits::{CHANGE_BYTES_MAX, DEFINITION_BYTES_MAX, SCHEMA_DEPTH_MAX};
 use tidings_engine::endpoints::TIMEOUT_MS_MAX;
 use tidings_event::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX, ENVELOPE_BYTES_MAX};
 
@@ -11,6 +12,11 @@ pub const EVENTS_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
 pub const SMALL_BODY_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of a request body that holds settings: of an endpoint, a replay, a selection of dead letters.
 pub const SETTINGS_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a request body that holds a change of the catalog.
+pub const CATALOG_BODY_BYTES_MAX: usize = CHANGE_BYTES_MAX;
+/// Objects and arrays that may stand within each other in a body that holds a change of the catalog: a schema has up to
+/// two levels for each of its own.
+pub const CATALOG_BODY_DEPTH_MAX: usize = 192;
 /// Bytes of all request bodies that are held at once. A request that would exceed it is answered `overloaded`.
 pub const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes of a body that is too large which are still read and thrown away, so that the caller, who writes before it
@@ -88,6 +94,16 @@ pub const KEY_TENANTS_MAX: usize = 1_000;
 /// Type prefixes that a key names.
 pub const KEY_TYPE_PREFIXES_MAX: usize = 100;
 
+/// Characters of a reason for which findings about a change of the catalog are allowed.
+pub const REASON_CHARS_MAX: usize = 1_000;
+/// Past events that definitions are held against when the caller names no number.
+pub const LOG_CHECK_EVENTS_DEFAULT: u64 = 100_000;
+/// Past events that definitions are held against at most.
+pub const LOG_CHECK_EVENTS_MAX: u64 = 1_000_000;
+
+const _: () = assert!(DEFINITION_BYTES_MAX <= CATALOG_BODY_BYTES_MAX && CATALOG_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
+const _: () = assert!(2 * SCHEMA_DEPTH_MAX < CATALOG_BODY_DEPTH_MAX);
+const _: () = assert!(LOG_CHECK_EVENTS_DEFAULT <= LOG_CHECK_EVENTS_MAX);
 const _: () = assert!(EVENTS_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX <= STREAM_BATCH_BYTES_MAX && STREAM_BATCH_BYTES_MAX <= PAGE_BYTES_MAX);

@@ -114,9 +114,9 @@ impl<T> Given<T> {
 }
 
 /// Reads a body that is one value and nothing else, and the keys that stand twice in it.
-fn scan(body: &[u8]) -> Result<(Value<'_>, Vec<Duplicate>), Fault> {
+fn scan(body: &[u8], depth_max: usize) -> Result<(Value<'_>, Vec<Duplicate>), Fault> {
     let mut scanner = Scanner::new(body)?;
-    let value = scanner.value(DEPTH_MAX)?;
+    let value = scanner.value(depth_max)?;
     scanner.finish()?;
     Ok((value, scanner.take_duplicates()))
 }
@@ -145,10 +145,20 @@ pub(crate) struct Members<'a> {
 impl<'a> Members<'a> {
     /// Of a whole body. An empty one counts as an empty object where `may_be_empty`.
     pub(crate) fn of_body(body: &'a [u8], may_be_empty: bool, report: &mut Report) -> Result<Self, Failure> {
+        Self::of_deep_body(body, may_be_empty, DEPTH_MAX, report)
+    }
+
+    /// Of a whole body in which objects and arrays may stand so deep within each other.
+    pub(crate) fn of_deep_body(
+        body: &'a [u8],
+        may_be_empty: bool,
+        depth_max: usize,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
         if may_be_empty && body.trim_ascii().is_empty() {
             return Ok(Self { path: String::new(), members: Vec::new() });
         }
-        let (value, duplicates) = scan(body).map_err(|fault| unreadable(body, &fault))?;
+        let (value, duplicates) = scan(body, depth_max).map_err(|fault| unreadable(body, &fault))?;
         if !duplicates.is_empty() {
             let twice = |Duplicate { path, .. }| Violation {
                 path,
@@ -210,7 +220,7 @@ pub(crate) struct Place<'a, 'r> {
     report: &'r mut Report,
 }
 
-impl Place<'_, '_> {
+impl<'v> Place<'v, '_> {
     /// Says what is wrong with the value.
     pub(crate) fn refuse<T>(&mut self, code: &'static str, message: impl Into<String>) -> Option<T> {
         self.report.add(self.path.clone(), code, message);
@@ -230,6 +240,36 @@ impl Place<'_, '_> {
             let known: Vec<String> = words.iter().map(|(word, _)| format!("'{word}'")).collect();
             self.refuse(code::VALUE_UNKNOWN, format!("must be {}", known.join(" or ")))
         })
+    }
+
+    /// The members of the value, which must be an object.
+    pub(crate) fn members(&mut self) -> Members<'v> {
+        Members::of(self.value, self.path.clone(), self.report)
+    }
+
+    /// The value's text as it was written.
+    pub(crate) fn text(&self) -> &'v str {
+        self.value.text()
+    }
+
+    /// Where the value stands.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where to say what is wrong below the value.
+    pub(crate) fn report(&mut self) -> &mut Report {
+        self.report
+    }
+
+    /// Whether the value is an object that has this member.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value.members().any(|(key, _)| key.to_lossy() == name)
+    }
+
+    /// Whether the value is an object.
+    pub(crate) fn is_object(&self) -> bool {
+        self.value.kind() == Kind::Object
     }
 
     /// Whether the value is a number.

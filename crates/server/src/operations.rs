@@ -3,6 +3,7 @@
 mod attempts;
 mod backtest;
 mod cancel_replay;
+mod catalog_entries;
 mod confirm_intent;
 mod create_endpoint;
 mod create_intent;
@@ -10,10 +11,14 @@ mod create_key;
 mod create_replay;
 mod dead_letter;
 mod dead_letters;
+mod definition;
+mod definition_history;
 mod delete_endpoint;
 mod discard;
 mod discard_all;
 mod discard_intent;
+mod discard_quarantine;
+mod discard_quarantined;
 mod discard_refused;
 mod emit;
 mod endpoint;
@@ -22,6 +27,9 @@ mod endpoint_stats;
 mod endpoints;
 mod entity_events;
 mod event;
+mod event_type;
+mod event_type_history;
+mod event_types;
 mod explain;
 mod feed;
 mod healthz;
@@ -30,9 +38,15 @@ mod keys;
 mod metrics;
 mod openapi;
 mod outbox_sources;
+mod policies;
+mod policy;
+mod quarantine;
+mod quarantined;
 mod readyz;
 mod redrive;
 mod redrive_all;
+mod redrive_quarantine;
+mod redrive_quarantined;
 mod refused_rows;
 mod replay;
 mod replays;
@@ -40,12 +54,16 @@ mod retry_refused;
 mod revoke_key;
 mod rotate_secret;
 mod search;
+mod set;
+mod sets;
 mod tenant;
 mod tenants;
 mod test_endpoint;
 mod trace;
+mod try_event;
 mod update_endpoint;
 mod verify_endpoint;
+mod violations;
 
 use http::Method;
 use http::Uri;
@@ -81,6 +99,23 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create_intent::create_intent))
         .routes(routes!(discard_intent::discard_intent))
         .routes(routes!(confirm_intent::confirm_intent))
+        .routes(routes!(event_types::event_types))
+        .routes(routes!(event_type::event_type))
+        .routes(routes!(event_type_history::event_type_history))
+        .routes(routes!(definition::definition))
+        .routes(routes!(definition_history::definition_history))
+        .routes(routes!(catalog_entries::catalog_entries))
+        .routes(routes!(sets::sets))
+        .routes(routes!(set::set))
+        .routes(routes!(policies::policies))
+        .routes(routes!(policy::policy))
+        .routes(routes!(try_event::try_event))
+        .routes(routes!(quarantine::quarantine))
+        .routes(routes!(redrive_quarantine::redrive_quarantine))
+        .routes(routes!(discard_quarantine::discard_quarantine))
+        .routes(routes!(quarantined::quarantined, discard_quarantined::discard_quarantined))
+        .routes(routes!(redrive_quarantined::redrive_quarantined))
+        .routes(routes!(violations::violations))
         .routes(routes!(endpoints::endpoints, create_endpoint::create_endpoint))
         .routes(routes!(backtest::backtest))
         .routes(routes!(endpoint::endpoint, update_endpoint::update_endpoint, delete_endpoint::delete_endpoint))

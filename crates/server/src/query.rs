@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::limits::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 
 /// The parameters of one request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -75,6 +75,16 @@ impl Query {
             Ok(number) if (min..=max).contains(&number) && value.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
             _ => Err(format!("must be a whole number from {min} to {max}")),
         })
+    }
+
+    /// A parameter that is true or false; false where it is not given.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        let flag = self.get_as(name, |value| match value {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("must be 'true' or 'false'"),
+        });
+        Ok(flag?.unwrap_or_default())
     }
 
     /// How many entries the caller wants.

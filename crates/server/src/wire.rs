@@ -3,19 +3,32 @@
 //! Events and pages of events are written by hand where they are hot; tests hold what is written to these shapes.
 
 mod admin;
+mod catalog;
 mod dead_letter;
+mod definition;
 mod delivery;
 mod endpoint;
 mod event;
 mod log;
 mod outbox;
 mod problem;
+mod quarantine;
 mod replay;
 
 use serde_json::value::RawValue;
 
 pub use admin::{Alive, CreatedKey, Durability, Key, KeyList, NewKey, Readiness, Role, Tenant, TenantList};
+pub use catalog::{
+    Blinded, CatalogChange, CatalogChanged, CatalogEntry, CatalogEntryList, CatalogReport, CatalogRevision,
+    CatalogRevisionList, CheckedEntry, DefinitionInLog, EntryName, Finding, InvalidSample, Lineage, LineageList,
+    LogCheck, LogReport, Override, Publisher, SentDefinition, SentPolicy, SentSet, SentSource, Subscriber, Trial,
+};
 pub use dead_letter::{Count, DeadLetter, DeadLetterFilter, DeadLetterList};
+pub use definition::{
+    Classification, ConversionTest, Definition, Downcast, EntityRule, EventType, EventTypeList, EventTypeVersion,
+    Example, Lifecycle, Policy, PolicyList, ReferenceSet, ReferenceSetList, ReferenceSetSummary, Rule, Transitions,
+    Upcast,
+};
 pub use delivery::{Attempt, AttemptList, EndpointStats, Exchange, Explanation, FailedFilter, Latency, StatsWindow};
 pub use endpoint::{
     CloudEventsMode, CreatedEndpoint, Endpoint, EndpointChanges, EndpointFormat, EndpointList, NewEndpoint,
@@ -28,6 +41,10 @@ pub use outbox::{
     RefusedRowList, Retry, RowProbe,
 };
 pub use problem::{Problem, Violation};
+pub use quarantine::{
+    Discarded, MarkedEvent, MarkedEventList, QuarantineFilter, QuarantineRedrive, Quarantined, QuarantinedList,
+    Redriven,
+};
 pub use replay::{Backtest, BacktestQuery, Moment, NewReplay, Replay, ReplayList, ReplayStarted};
 
 /// A JSON object that is passed on byte for byte.

@@ -6,8 +6,9 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tidings_catalog::judge::Catalog;
 use tidings_core::reconcile::{Probe, ProbeError, Stored, stale_after_s};
-use tidings_engine::IntentState;
+use tidings_engine::{AppendError, Error, IntentState};
 use tidings_event::{ErrorCode, Event, Rejection, SystemMint, Violation, parse_event};
 
 use crate::app::App;
@@ -15,16 +16,19 @@ use crate::auth::Producer;
 use crate::body::{collect, expect_json};
 use crate::failure::Failure;
 use crate::limits::SMALL_BODY_BYTES_MAX;
+use crate::mint::CatalogMint;
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, IntentConflict, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
-    EventInvalid, StorageUnavailable, SourceUnavailable);
+    EventInvalid, EventRejected, StorageUnavailable, SourceUnavailable);
 
 /// Create an intent
 ///
 /// The first step for a producer that has no outbox: say what is about to happen, make the change, then confirm (or
 /// discard) the intent. Should neither come, the probe is asked once the intent is stale: the change has happened →
 /// confirmed; it has not → discarded; cannot tell → kept and reported. Repeating the same intent is safe.
+///
+/// The event is judged by the catalog now, as `POST /v1/events` would judge it, so that it is not refused later.
 #[utoipa::path(
     post, path = "/v1/intents", tag = "intents", operation_id = "create_intent",
     request_body(content = wire::NewIntent, description = "The event and how to find out whether it happened."),
@@ -39,10 +43,11 @@ pub(crate) async fn create_intent(
 ) -> Result<Response, Failure> {
     expect_json(&headers)?;
     let body = collect(&app.admission, &headers, body, SMALL_BODY_BYTES_MAX).await?;
-    let (event, stored) = parse(&body.bytes)?;
+    let (event, stored) = parse(&body.bytes, &app.engine.catalog())?;
     producer.check(std::slice::from_ref(&event), |_| "/event".to_owned())?;
     let source_key = event.id.to_string();
-    let state = match app.engine.create_intent(event, &stored).await? {
+    let state = app.engine.create_intent(&producer.emitter(), event, &stored).await.map_err(refused)?;
+    let state = match state {
         IntentState::Intent => "intent",
         IntentState::Confirmed => "confirmed",
     };
@@ -59,14 +64,29 @@ struct Request<'a> {
     stale_after_s: Option<serde_json::Value>,
 }
 
-fn parse(body: &[u8]) -> Result<(Event, Stored), Failure> {
+fn parse(body: &[u8], catalog: &Catalog) -> Result<(Event, Stored), Failure> {
     let request: Request<'_> = json::read(body)?;
-    let event = parse_event(request.event.get().as_bytes(), &mut SystemMint::default()).map_err(below_event)?;
+    let mut mint = CatalogMint { system: &mut SystemMint::default(), catalog };
+    let event = parse_event(request.event.get().as_bytes(), &mut mint).map_err(below_event)?;
     let probe = request.probe.map(|probe| Probe::parse(probe.get().as_bytes()));
     let probe = probe.transpose().map_err(|error| bad_probe("/probe", error))?;
     let stale_after_s = request.stale_after_s.as_ref().map(stale_after_s);
     let stale_after_s = stale_after_s.transpose().map_err(|error| bad_probe("", error))?;
     Ok((event, Stored { probe, stale_after_s }))
+}
+
+/// What the catalog says against the event, with its places in the request.
+fn refused(error: Error) -> Failure {
+    let Error::Refused(mut error) = error else { return error.into() };
+    if let AppendError::Rejected { violations }
+    | AppendError::Quarantined { violations }
+    | AppendError::NotOwned { violations } = &mut error
+    {
+        for violation in violations.iter_mut().flat_map(|(_, violations)| violations) {
+            violation.path.insert_str(0, "/event");
+        }
+    }
+    error.into()
 }
 
 /// The event's violations with their places in the request.

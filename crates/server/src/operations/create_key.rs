@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use tidings_engine::{NewKey, Role};
-use tidings_event::{ErrorCode, TenantId, Timestamp, Violation};
+use tidings_event::{ErrorCode, TenantId, Text, Timestamp, Violation};
 
 use super::key::render;
 use crate::app::App;
@@ -57,6 +57,7 @@ fn check(request: wire::NewKey) -> Result<NewKey, Failure> {
     let role = role(request.role);
     let tenants = tenants(role, &request.tenants, &mut report);
     check_prefixes(role, &request.type_prefixes, &mut report);
+    let service = request.service.as_deref().and_then(|name| service(role, name, &mut report));
     if request.description.chars().count() > KEY_DESCRIPTION_CHARS_MAX {
         let message = format!("must have at most {KEY_DESCRIPTION_CHARS_MAX} characters");
         report.add("/description", "string_too_long", message);
@@ -74,7 +75,7 @@ fn check(request: wire::NewKey) -> Result<NewKey, Failure> {
         return Err(Failure::new(ErrorCode::RequestInvalid, detail).with_errors(violations));
     }
     let (type_prefixes, description) = (request.type_prefixes, request.description);
-    Ok(NewKey { role, tenants, type_prefixes, description, expires_at })
+    Ok(NewKey { role, tenants, type_prefixes, service, description, expires_at })
 }
 
 fn role(role: wire::Role) -> Role {
@@ -107,6 +108,20 @@ fn tenants(role: Role, names: &[String], report: &mut Report) -> Vec<TenantId> {
         }
     }
     tenants
+}
+
+fn service(role: Role, name: &str, report: &mut Report) -> Option<Text> {
+    if role != Role::Producer {
+        report.add("/service", "service_wrong", "must be left out: only producers emit");
+        return None;
+    }
+    match Text::parse(name) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            report.add("/service", "service_wrong", error.to_string());
+            None
+        }
+    }
 }
 
 fn check_prefixes(role: Role, prefixes: &[String], report: &mut Report) {
@@ -157,5 +172,8 @@ mod tests {
             ["/type_prefixes/0", "/type_prefixes/1"]
         );
         assert_eq!(refused(r#"{"role":"producer","expires_at":"tomorrow"}"#), ["/expires_at"]);
+        assert_eq!(refused(r#"{"role":"producer","service":"sales"}"#), none);
+        assert_eq!(refused(r#"{"role":"producer","service":""}"#), ["/service"]);
+        assert_eq!(refused(r#"{"role":"admin","service":"sales"}"#), ["/service"]);
     }
 }

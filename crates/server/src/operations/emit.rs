@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use tidings_catalog::judge::Catalog;
 use tidings_engine::AppendError;
 use tidings_event::log::Receipt;
 use tidings_event::{Batch, ErrorCode, EventId, Rejection, SystemMint, TenantId, Violation, cloudevents, parse_batch};
@@ -16,10 +17,12 @@ use crate::body::{collect, media_type, unsupported};
 use crate::failure::Failure;
 use crate::json;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
+use crate::members::refusal;
+use crate::mint::CatalogMint;
 use crate::wire;
 
 crate::problems!(Problems: BodyMalformed, EventIdConflict, RequestTimeout, BatchTooLarge, BodyTooLarge,
-    ContentTypeUnsupported, EventInvalid, EventIdsRequired, StorageUnavailable);
+    ContentTypeUnsupported, EventInvalid, EventIdsRequired, EventRejected, EventQuarantined, StorageUnavailable);
 
 /// Emit events
 ///
@@ -29,6 +32,10 @@ crate::problems!(Problems: BodyMalformed, EventIdConflict, RequestTimeout, Batch
 /// A request is judged as a whole: one bad event and nothing is written. Events are written atomically per tenant. A
 /// request over several tenants must carry its own ids, so that repeating it after a failure completes it. Repeating
 /// events with the same ids and content is safe: they are answered with the sequences they have, as duplicates.
+///
+/// Events are judged by the catalog: by the definition of their type and version (the type's current version where an
+/// event names none). As the policies say, an event that breaks a rule is refused (`event_rejected`), kept in quarantine
+/// (`event_quarantined`), or taken and marked. Types of the catalog are emitted by their owner alone.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events", operation_id = "emit_events",
     request_body(description = "The events.", content(
@@ -47,14 +54,14 @@ pub(crate) async fn emit(
 ) -> Result<Response, Failure> {
     let kind = Kind::of(&headers)?;
     let body = collect(&app.admission, &headers, body, EVENTS_BODY_BYTES_MAX).await?;
-    let batch = kind.parse(&headers, &body.bytes)?;
+    let batch = kind.parse(&headers, &body.bytes, &app.engine.catalog())?;
     let place = Place { in_array: kind == Kind::CloudEventsBatch || (kind == Kind::Native && is_array(&body.bytes)) };
     producer.check(&batch.events, |index| place.path(index))?;
     if !batch.ids_given && spans_tenants(&batch) {
         return Err(ids_required());
     }
     let names: Vec<(EventId, TenantId)> = batch.events.iter().map(|e| (e.id.clone(), e.tenant.clone())).collect();
-    let receipts = app.engine.append(batch.events).await.map_err(|error| refused(error, place))?;
+    let receipts = app.engine.emit(&producer.emitter(), batch.events).await.map_err(|error| refused(error, place))?;
     Ok(json::bytes(StatusCode::CREATED, write(&names, &receipts)))
 }
 
@@ -79,16 +86,19 @@ impl Kind {
         }
     }
 
-    fn parse(self, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Rejection> {
+    fn parse(self, headers: &HeaderMap, body: &[u8], catalog: &Catalog) -> Result<Batch, Rejection> {
         thread_local!(static MINT: RefCell<SystemMint> = RefCell::default());
-        MINT.with_borrow_mut(|mint| match self {
-            Self::Native => parse_batch(body, mint),
-            Self::CloudEventsBatch => cloudevents::parse_batch(body, mint),
-            // A single CloudEvent always carries an id.
-            Self::CloudEvent => cloudevents::parse_structured(body, mint).map(one),
-            Self::CloudEventBinary => {
-                let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                cloudevents::parse_binary(headers, body, mint).map(one)
+        MINT.with_borrow_mut(|system| {
+            let mint = &mut CatalogMint { system, catalog };
+            match self {
+                Self::Native => parse_batch(body, mint),
+                Self::CloudEventsBatch => cloudevents::parse_batch(body, mint),
+                // A single CloudEvent always carries an id.
+                Self::CloudEvent => cloudevents::parse_structured(body, mint).map(one),
+                Self::CloudEventBinary => {
+                    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+                    cloudevents::parse_binary(headers, body, mint).map(one)
+                }
             }
         })
     }
@@ -127,7 +137,32 @@ impl Place {
 }
 
 fn refused(error: AppendError, place: Place) -> Failure {
-    let AppendError::Conflict { indexes } = error else { return error.into() };
+    let code = error.code();
+    match error {
+        AppendError::Conflict { indexes } => taken(&indexes, place),
+        // The engine has told of it already, so it is no denied access beside that.
+        AppendError::NotOwned { violations } => {
+            Failure::new(code, "The key may not emit all of these events; nothing was written.")
+                .with_errors(placed(violations, place))
+        }
+        AppendError::Rejected { violations } | AppendError::Quarantined { violations } => {
+            refusal(code, placed(violations, place))
+        }
+        other => other.into(),
+    }
+}
+
+/// Broken rules with the places of their events in the request.
+fn placed(violations: Vec<(usize, Vec<Violation>)>, place: Place) -> Vec<Violation> {
+    let placed = violations.into_iter().flat_map(|(index, violations)| {
+        violations
+            .into_iter()
+            .map(move |violation| Violation { path: format!("{}{}", place.path(index), violation.path), ..violation })
+    });
+    placed.take(tidings_event::limits::VIOLATIONS_MAX).collect()
+}
+
+fn taken(indexes: &[usize], place: Place) -> Failure {
     let violations = indexes.iter().take(tidings_event::limits::VIOLATIONS_MAX).map(|&index| Violation {
         path: format!("{}/id", place.path(index)),
         code: "event_id_conflict",

@@ -49,6 +49,7 @@ pub(super) fn render(row: &KeyRow) -> wire::Key {
         },
         tenants: row.tenants.iter().map(ToString::to_string).collect(),
         type_prefixes: row.type_prefixes.clone(),
+        service: row.service.as_ref().map(ToString::to_string),
         description: row.description.clone(),
         created_at: row.created_at.to_string(),
         expires_at: row.expires_at.map(|moment| moment.to_string()),

@@ -60,6 +60,11 @@ pub struct NewKey {
     #[serde(default)]
     #[schema(max_items = 100, example = json!(["sales."]))]
     pub type_prefixes: Vec<String>,
+    /// Which service a producer is: the id of the sources in whose name it emits, and the owner of the types that it
+    /// emits and defines. Without it a producer emits no type of the catalog.
+    #[serde(default)]
+    #[schema(max_length = 255, example = "sales")]
+    pub service: Option<String>,
     /// What a person wants to say about it.
     #[serde(default)]
     #[schema(max_length = 255)]
@@ -81,6 +86,9 @@ pub struct Key {
     pub tenants: Vec<String>,
     /// Which types a producer may emit; all when empty.
     pub type_prefixes: Vec<String>,
+    /// Which service a producer is.
+    #[schema(required, example = "sales")]
+    pub service: Option<String>,
     /// What a person said about it.
     pub description: String,
     /// When it was made.

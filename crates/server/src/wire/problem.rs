@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::CatalogReport;
+
 /// Why a call failed: a problem document (RFC 9457).
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -26,6 +28,9 @@ pub struct Problem {
     /// With `cursor_expired`: the oldest cursor from which the feed can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_cursor: Option<String>,
+    /// With `definition_invalid` and `catalog_breaking`: all that was found about the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<CatalogReport>,
 }
 
 /// One thing that is wrong.

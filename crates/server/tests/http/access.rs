@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Document, Operation, Receiver, Server, event, nobody, with};
+use crate::support::{Answer, Client, Document, Operation, Receiver, Server, definition, event, nobody, typed, with};
 
 /// Stands in every event of the tenant `globex`, and nowhere else.
 const MARK: &str = "only-globex-may-read-this";
@@ -22,6 +22,7 @@ const KEYS: &[(&str, &[&str])] = &[
 
 /// Operations that use something up that others need: each has its own.
 const OWN_ENDPOINT: &[&str] = &["delete_endpoint", "cancel_replay"];
+const OWN_QUARANTINED: &[&str] = &["get_quarantined", "redrive_quarantined", "discard_quarantined"];
 const OWN_DEAD_LETTER: &[&str] = &["get_dead_letter", "redrive_dead_letter", "discard_dead_letter"];
 
 struct World {
@@ -49,7 +50,20 @@ impl World {
                 server.admin().post("/v1/intents").json(&intent).send().await.expect(201);
             }
             Self::add_endpoints(&server, &receiver, tenant, &mut ids).await;
+            Self::add_quarantined(&server, tenant, &mut ids).await;
         }
+        server.define(&definition("sales.deal.created")).await;
+        server.admin().put("/v1/catalog/sets/currencies").json(&currencies("currencies")).send().await.expect(201);
+        for tenant in ["acme", "globex"] {
+            // What is deleted once for each tenant that is called about.
+            let mut draft = definition(&spare_type(tenant));
+            draft["lifecycle"] = json!({"stage": "draft"});
+            server.define(&draft).await;
+            let (name, admin) = (spare(tenant), server.admin());
+            admin.put(&format!("/v1/catalog/sets/{name}")).json(&currencies(&name)).send().await.expect(201);
+            server.policy(&harmless(&name)).await;
+        }
+        server.policy(&harmless("harmless")).await;
         let key = json!({"role": "consumer", "tenants": ["globex"], "description": MARK});
         let key = server.admin().post("/v1/keys").json(&key).send().await.expect(201).json();
         ids.insert("key".to_owned(), key["id"].as_str().unwrap().to_owned());
@@ -79,6 +93,23 @@ impl World {
         }
     }
 
+    async fn add_quarantined(server: &Server, tenant: &str, ids: &mut BTreeMap<String, String>) {
+        server.policy(&json!({"name": "aside", "types": "ops.*", "unknown": "quarantine"})).await;
+        let data = if tenant == "globex" { json!({"mark": MARK}) } else { json!({}) };
+        for name in OWN_QUARANTINED {
+            let event = with(typed(tenant, "ops.job.finished", data.clone()), json!({"id": name}));
+            let answer = server.admin().post("/v1/events").json(&event).send().await;
+            answer.problem(422, "event_quarantined");
+        }
+        let found = server.admin().get(&format!("/v1/tenants/{tenant}/quarantine")).send().await.expect(200).json();
+        for aside in found["data"].as_array().unwrap() {
+            let name = aside["event_id"].as_str().unwrap();
+            ids.insert(format!("{name}-{tenant}"), aside["no"].to_string());
+        }
+        // So that they are in order when they are redriven.
+        server.admin().delete("/v1/catalog/policies/aside").send().await.expect(200);
+    }
+
     fn id(&self, name: &str, tenant: &str) -> &str {
         &self.ids[&format!("{name}-{tenant}")]
     }
@@ -93,11 +124,21 @@ impl World {
             .replace("/keys/{id}", &format!("/keys/{}", self.ids["key"]))
             .replace("{type}/{id}", "lead/lead_1")
             .replace("{key}", &format!("{id}-{tenant}"))
-            .replace("{source}/{id}", "platform/1");
+            .replace("{source}/{id}", "platform/1")
+            .replace("{version}", "1");
+        path = match id {
+            "delete_definition" => path.replace("{name}", &spare_type(tenant)),
+            "delete_set" | "delete_policy" => path.replace("{name}", &spare(tenant)),
+            "get_set" | "put_set" => path.replace("{name}", "currencies"),
+            "get_policy" | "put_policy" => path.replace("{name}", "harmless"),
+            _ => path.replace("{name}", "sales.deal.created"),
+        };
         if path.contains("/endpoints/{id}") {
             let own = OWN_ENDPOINT.iter().find(|own| **own == id).unwrap_or(&"endpoint");
             path = path.replace("{id}", self.id(own, tenant));
             path = path.replace("{replay}", self.id(&format!("replay-{own}"), tenant));
+        } else if path.contains("/quarantine/{no}") {
+            path = path.replace("{no}", self.id(id, tenant));
         } else if path.contains("/dead-letters/{id}") {
             path = path.replace("{id}", self.id(id, tenant));
         }
@@ -113,12 +154,40 @@ impl World {
             "create_replay" => request.json(&json!({"from": "start", "dry_run": true})),
             "backtest_selection" => request.json(&json!({})),
             "explain_delivery" => request.query("event", "secret"),
+            "put_definition" => request.json(&definition("sales.deal.created")),
+            "change_catalog" => request.json(&json!({"definitions": [definition("sales.deal.created")]})),
+            "put_set" => request.json(&currencies("currencies")),
+            "put_policy" => request.json(&harmless("harmless")),
+            "check_log" => {
+                request.json(&json!({"definitions": [definition("sales.deal.created")], "tenants": [tenant]}))
+            }
+            "try_event" => request.json(&event(tenant, json!({}))),
+            // None is left for the operations on one otherwise.
+            "redrive_quarantine" | "discard_quarantine" => request.json(&json!({"type": "nothing.ever.happened"})),
             // None is left for the operations on one otherwise.
             "redrive_dead_letters" | "discard_dead_letters" => request.json(&json!({"until": "2020-01-01T00:00:00Z"})),
             _ => request,
         };
         request.send().await
     }
+}
+
+/// A type, and a set and a policy, that are there to be deleted.
+fn spare_type(tenant: &str) -> String {
+    format!("sales.deal.{tenant}_rejected")
+}
+
+fn spare(tenant: &str) -> String {
+    format!("spare_{tenant}")
+}
+
+fn currencies(name: &str) -> Value {
+    json!({"name": name, "description": "What is paid in.", "values": ["EUR", "USD"]})
+}
+
+/// A policy that holds for nothing that is emitted here.
+fn harmless(name: &str) -> Value {
+    json!({"name": name, "types": "nothing.*", "unknown": "observe"})
 }
 
 /// Whether an operation without a tenant in its path is about one tenant's data all the same, by what it is sent or
@@ -128,7 +197,26 @@ fn is_about_a_tenant(operation: &Operation) -> bool {
         return true;
     }
     match operation.id.as_str() {
-        "emit_events" | "create_intent" | "confirm_intent" | "discard_intent" => true,
+        "emit_events" | "create_intent" | "confirm_intent" | "discard_intent" | "check_log" | "try_event" => true,
+        "list_event_types"
+        | "get_event_type"
+        | "get_event_type_history"
+        | "get_definition"
+        | "put_definition"
+        | "delete_definition"
+        | "get_definition_history"
+        | "change_catalog"
+        | "list_catalog_entries"
+        | "list_sets"
+        | "get_set"
+        | "put_set"
+        | "delete_set"
+        | "list_policies"
+        | "get_policy"
+        | "put_policy"
+        | "delete_policy"
+        | "get_lineage"
+        | "get_asyncapi" => false,
         "list_tenants"
         | "create_key"
         | "list_keys"
@@ -160,7 +248,11 @@ async fn every_operation_admits_the_roles_it_names_for_their_own_tenants_and_nob
     for (role, tenants) in KEYS {
         // A world for each key, since some operations change what later ones find.
         let world = World::new().await;
-        let client = world.server.role(role, tenants).await;
+        let mut key = json!({"role": role, "tenants": tenants});
+        if *role == "producer" {
+            key["service"] = "sales".into();
+        }
+        let client = world.server.key(&key).await;
         for operation in &Document::get().operations() {
             for tenant in ["acme", "globex"] {
                 let answer = world.call(&client, operation, tenant).await;

@@ -39,7 +39,8 @@ async fn every_operation_refuses_parameters_that_it_does_not_know() {
             continue;
         }
         let path = operation.path.replace("{tenant}", "acme").replace("{type}", "lead").replace("{id}", "1");
-        let path = path.replace("{replay}", "1");
+        let path = path.replace("{replay}", "1").replace("{no}", "1");
+        let path = path.replace("{name}", "sales.deal.created").replace("{version}", "1");
         let answer = server.admin().get(&path).query("colour", "red").send().await;
         let problem = answer.problem(400, "request_invalid");
         assert_eq!(problem["errors"][0]["path"], "query/colour", "{}", operation.id);
@@ -83,6 +84,12 @@ async fn a_broken_storage_is_a_problem_that_tells_nothing_of_it() {
         "/v1/tenants/acme/endpoints/ep_01JD8Q4M6T1V9S0Z3N7R5K2W4X",
         "/v1/tenants/acme/endpoints/ep_01JD8Q4M6T1V9S0Z3N7R5K2W4X/stats",
         "/v1/tenants/acme/dead-letters",
+        "/v1/tenants/acme/quarantine",
+        "/v1/tenants/acme/quarantine/1",
+        "/v1/tenants/acme/violations",
+        "/v1/event-types/sales.deal.created/history",
+        "/v1/catalog/entries",
+        "/v1/catalog/lineage",
         "/v1/keys",
     ] {
         let answer = server.admin().get(path).send().await;

@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod bounds;
+mod catalog;
 mod contract;
 mod dead_letters;
 mod delivery;
@@ -14,7 +15,9 @@ mod endpoints;
 mod failures;
 mod feed;
 mod intents;
+mod judged;
 mod outbox;
+mod quarantine;
 mod replays;
 mod search;
 mod stream;

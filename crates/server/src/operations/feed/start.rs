@@ -67,7 +67,7 @@ pub(super) fn of_feed(error: FeedError, cursors: &FeedCursors) -> Failure {
     let FeedError::Expired { oldest } = error else { return error.into() };
     let after = Sequence(oldest.get().saturating_sub(1));
     let detail = format!("Events before sequence {oldest} were erased. 'oldest_cursor' is where the feed begins now.");
-    Failure::new(ErrorCode::CursorExpired, detail).with_member("oldest_cursor", cursors.seal(after))
+    Failure::new(ErrorCode::CursorExpired, detail).with_member("oldest_cursor", &cursors.seal(after))
 }
 
 #[cfg(test)]

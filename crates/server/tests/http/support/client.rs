@@ -37,6 +37,10 @@ impl Client {
         self.request(Method::PATCH, path)
     }
 
+    pub(crate) fn put(&self, path: &str) -> Request {
+        self.request(Method::PUT, path)
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Request {
         self.request(Method::DELETE, path)
     }
@@ -125,6 +129,13 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+
+    /// Expects a success.
+    #[track_caller]
+    pub(crate) fn success(self) -> Self {
+        assert!(self.status.is_success(), "{}: {}", self.status, self.text());
         self
     }
 

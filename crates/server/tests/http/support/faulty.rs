@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
 use tidings_event::log::AppendKeys;
 use tidings_event::{
-    EndpointId, EndpointNo, Epoch, EventId, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision, Sequence,
-    TenantId, TenantNo, Text, Timestamp,
+    EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, PartitionId, Position, Recorded, ReplayNo, Revision,
+    Sequence, TenantId, TenantNo, Text, Timestamp,
 };
 use tidings_store::{
-    Append, Appended, AttemptQuery, Backend, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint,
-    DeliveryState, DeliveryStore, Durability, EndpointChanged, EndpointRow, Error, FeedSlice, Head, KeyRow, LogInfo,
-    ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
+    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
+    CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
+    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, KeyRow, LogInfo,
+    MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
+    Store, TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
 
@@ -211,6 +213,11 @@ impl DeliveryStore for FaultyStore {
         self.inner.endpoints(tenant, after, limit).await
     }
 
+    async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
+        self.check()?;
+        self.inner.all_endpoints(after, limit).await
+    }
+
     async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
         self.check()?;
         self.inner.claim_router(partition, node, ttl).await
@@ -305,5 +312,70 @@ impl DeliveryStore for FaultyStore {
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
         self.check()?;
         self.inner.keep_attempts(now, keep_from).await
+    }
+}
+
+#[async_trait]
+impl CatalogStore for FaultyStore {
+    async fn catalog_revision(&self) -> Result<CatalogRevision> {
+        self.check()?;
+        self.inner.catalog_revision().await
+    }
+
+    async fn catalog(&self, after: CatalogRevision, limit: usize) -> Result<CatalogSlice> {
+        self.check()?;
+        self.inner.catalog(after, limit).await
+    }
+
+    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
+        self.check()?;
+        self.inner.catalog_history(kind, name, version).await
+    }
+
+    async fn change_catalog(
+        &self,
+        expected: CatalogRevision,
+        changes: Vec<EntryChange>,
+        by: &str,
+        at: Timestamp,
+        appends: Vec<Append>,
+    ) -> Result<CatalogOutcome> {
+        self.check()?;
+        self.inner.change_catalog(expected, changes, by, at, appends).await
+    }
+
+    async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool> {
+        self.check()?;
+        self.inner.put_aside(events, tenant_max).await
+    }
+
+    async fn aside(&self, tenant: &TenantId, query: &AsideQuery) -> Result<Vec<Aside>> {
+        self.check()?;
+        self.inner.aside(tenant, query).await
+    }
+
+    async fn aside_one(&self, tenant: &TenantId, no: i64) -> Result<Option<Aside>> {
+        self.check()?;
+        self.inner.aside_one(tenant, no).await
+    }
+
+    async fn clear_aside(&self, tenant: &TenantId, nos: &[i64]) -> Result<u64> {
+        self.check()?;
+        self.inner.clear_aside(tenant, nos).await
+    }
+
+    async fn marks(&self, tenant: TenantNo, query: &MarkQuery) -> Result<Vec<MarkRow>> {
+        self.check()?;
+        self.inner.marks(tenant, query).await
+    }
+
+    async fn observe(&self, seen: &[ObservedRow], rows_max: usize) -> Result<()> {
+        self.check()?;
+        self.inner.observe(seen, rows_max).await
+    }
+
+    async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>> {
+        self.check()?;
+        self.inner.observed(event_type, limit).await
     }
 }

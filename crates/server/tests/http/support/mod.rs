@@ -105,8 +105,29 @@ impl Server {
 
     /// A client with a new key.
     pub(crate) async fn role(&self, role: &str, tenants: &[&str]) -> Client {
-        let answer = self.admin().post("/v1/keys").json(&json!({"role": role, "tenants": tenants})).send().await;
+        self.key(&json!({"role": role, "tenants": tenants})).await
+    }
+
+    /// A client with a new key of a service, for all tenants.
+    pub(crate) async fn service(&self, service: &str) -> Client {
+        self.key(&json!({"role": "producer", "service": service})).await
+    }
+
+    /// A client with this key.
+    pub(crate) async fn key(&self, key: &Value) -> Client {
+        let answer = self.admin().post("/v1/keys").json(key).send().await;
         self.holder(answer.expect(201).json()["key"].as_str().unwrap())
+    }
+
+    /// Puts a definition and returns what was answered.
+    pub(crate) async fn define(&self, definition: &Value) -> Value {
+        self.admin().put(&path_of(definition)).json(definition).send().await.success().json()
+    }
+
+    /// Sets a policy.
+    pub(crate) async fn policy(&self, policy: &Value) {
+        let path = format!("/v1/catalog/policies/{}", policy["name"].as_str().unwrap());
+        self.admin().put(&path).json(policy).send().await.success();
     }
 
     /// Emits one event and returns its sequence.
@@ -168,6 +189,21 @@ async fn sqlite(directory: &TempDir) -> Arc<dyn Store> {
 /// A URL at which nobody listens.
 pub(crate) fn nobody() -> String {
     format!("http://127.0.0.1:{}/", tidings_testkit::free_port())
+}
+
+/// Where a definition is.
+pub(crate) fn path_of(definition: &Value) -> String {
+    let text = |member: &str| definition[member].as_str().unwrap().to_owned();
+    format!("/v1/event-types/{}/versions/{}", text("name"), text("version"))
+}
+
+/// A definition of a type of the service `sales` whose data must have a number `amount`.
+pub(crate) fn definition(name: &str) -> Value {
+    json!({
+        "name": name, "version": "1", "owner": "sales", "description": "Something happened.",
+        "schema": {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number"}}},
+        "examples": [{"name": "usual", "data": {"amount": 12}}],
+    })
 }
 
 /// An event of a tenant.

@@ -1,0 +1,60 @@
+//! `GET /v1/tenants/{tenant}/violations`: events of the log that broke the catalog's rules.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::StatusCode;
+use tidings_engine::catalog::MarkSearch;
+use tidings_event::EventType;
+use utoipa::IntoParams;
+
+use crate::app::App;
+use crate::auth::Reader;
+use crate::catalog::render;
+use crate::cursors::List;
+use crate::failure::Failure;
+use crate::query::Query;
+use crate::{json, wire};
+
+crate::problems!(Problems: RequestInvalid, CursorInvalid, CursorMismatch, StorageUnavailable);
+
+/// The parameters, as they are documented.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the documentation only")]
+struct Parameters {
+    /// Only events of this type.
+    #[param(example = "sales.lead.created")]
+    r#type: Option<String>,
+    /// Events of a page; a page may hold fewer.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// Where the list goes on: the cursor of the page before, with all other parameters as they were.
+    cursor: Option<String>,
+}
+
+/// List events that broke rules
+///
+/// Events that were taken although they broke the catalog's rules, newest first: those of types in the mode `observe`,
+/// and those that were redriven as they were.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/violations", tag = "quarantine", operation_id = "list_violations",
+    params(("tenant" = String, Path, description = "The tenant's name."), Parameters),
+    responses((status = 200, description = "A page of events.", body = wire::MarkedEventList), Problems),
+    security(("key" = ["admin", "consumer", "auditor"])),
+)]
+pub(crate) async fn violations(
+    State(app): State<App>,
+    reader: Reader,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Failure> {
+    let query = Query::parse(raw.as_deref(), &["type", "limit", "cursor"], &[])?;
+    let list = List::Violations.within(&[reader.tenant.as_str()], &query);
+    let search = MarkSearch {
+        event_type: query.get_as("type", |text| EventType::parse(text))?,
+        cursor: query.get("cursor").map(|text| app.open_name(list, text)).transpose()?,
+        limit: query.limit()?,
+    };
+    let (marked, next) = app.engine.catalogs().marks(&reader.tenant, search).await?;
+    let cursor = next.map(|next| app.seal_name(list, &next));
+    json::answer(StatusCode::OK, &wire::MarkedEventList { data: marked.iter().map(render::marked).collect(), cursor })
+}
