@@ -8,6 +8,7 @@
 pub mod check;
 pub mod compat;
 pub mod definition;
+pub mod diff;
 mod document;
 pub mod entry;
 pub mod folder;
@@ -20,6 +21,7 @@ pub mod lineage;
 pub mod names;
 pub mod ownership;
 pub mod pointer;
+pub mod reach;
 pub mod report;
 mod rules;
 pub mod schema;
