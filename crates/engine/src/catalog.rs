@@ -5,6 +5,7 @@
 //! and changed together with the events that tell of the change.
 
 mod aside;
+mod change;
 mod door;
 mod emitter;
 mod error;

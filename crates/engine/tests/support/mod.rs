@@ -74,8 +74,7 @@ impl Log {
     }
 
     pub async fn engine_over(&self, store: Arc<dyn Store>, options: Options) -> Engine {
-        let platform = NamedSource { name: "platform".to_owned(), source: Arc::new(nothing::Nothing) };
-        Engine::start(store, vec![platform], options).await.unwrap()
+        Engine::start(store, vec![no_source()], options).await.unwrap()
     }
 
     /// An engine with an outbox of its own.
@@ -90,6 +89,11 @@ impl Log {
         let store = FaultyStore::over(self.store().await);
         (self.engine_over(store.clone(), options).await, store)
     }
+}
+
+/// An outbox in which nothing ever is.
+pub fn no_source() -> NamedSource {
+    NamedSource { name: "platform".to_owned(), source: Arc::new(nothing::Nothing) }
 }
 
 /// The holder of an admin's key.
