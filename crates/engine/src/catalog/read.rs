@@ -1,7 +1,10 @@
 //! What the catalog holds and held, and what it would say of an event.
 
-use tidings_catalog::entry::{Kind, Mode};
-use tidings_catalog::judge::Judgement;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidings_catalog::entry::{Key, Kind, Mode};
+use tidings_catalog::judge::{Catalog, Judgement};
 use tidings_catalog::ownership::{Holder, may_emit};
 use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::log::Newest;
@@ -31,6 +34,13 @@ impl Catalogs {
         let slice = self.store().catalog(CatalogRevision(after), limit.clamp(1, ENTRIES_MAX)).await?;
         let entries = slice.rows.into_iter().filter_map(revision).collect();
         Ok(EntryPage { entries, upto: slice.upto.0, head: slice.head.0 })
+    }
+
+    /// The catalog as this node knows it, and the revision with which each entry that is there came.
+    #[must_use]
+    pub fn listing(&self) -> (Catalog, Arc<BTreeMap<Key, u64>>) {
+        let snapshot = self.engine.shared.catalog.holder.snapshot();
+        (snapshot.catalog, snapshot.revisions)
     }
 
     /// What would become of an event now. Nothing is written.
