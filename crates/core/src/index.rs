@@ -22,7 +22,7 @@ mod types;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use tidings_event::{LaneNo, Recorded, Sequence, TenantNo};
+use tidings_event::{EventType, LaneNo, Recorded, Sequence, TenantNo};
 
 use crate::pattern::Selection;
 use tenant::Tenant;
@@ -49,6 +49,12 @@ pub struct Subscription {
 #[must_use]
 pub fn wants(selection: &Selection, event: &Recorded) -> bool {
     (!is_system(event) || selection.names_system()) && selection.matches(event)
+}
+
+/// Whether a subscription to the selection may want events of a type; see [`wants`].
+#[must_use]
+pub fn wants_type(selection: &Selection, event_type: &EventType) -> bool {
+    (!event_type.is_reserved() || selection.names_system()) && selection.accepts(event_type)
 }
 
 /// Whether an event is one of Tidings' own.

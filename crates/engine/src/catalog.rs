@@ -4,7 +4,9 @@
 //! What the catalog means is decided in `tidings-catalog`. Here it is kept up to date, asked before events are queued,
 //! and changed together with the events that tell of the change.
 
+mod against_log;
 mod aside;
+mod blinded;
 mod change;
 mod door;
 mod emitter;
@@ -12,6 +14,7 @@ mod error;
 mod guard;
 mod holder;
 mod judge;
+mod lineage;
 mod observed;
 mod read;
 mod types;
@@ -25,11 +28,16 @@ use tidings_event::{Event, EventId, EventType, Mint, SystemMint, Timestamp, Vers
 
 use crate::{AppendError, Engine, metrics as names};
 
+pub use against_log::{
+    Blinded, LOG_CHECK_DEFAULT, LOG_CHECK_MAX, LOG_SAMPLES_MAX, LogCheck, LogChecked, LogReport, LogSample,
+};
+pub use blinded::BLINDED_MAX;
 pub(crate) use door::{Door, Outcome};
 pub use emitter::Emitter;
 pub use error::CatalogError;
 pub use holder::CatalogHealth;
 pub(crate) use holder::Holder;
+pub use lineage::SUBSCRIBERS_MAX;
 pub use observed::OBSERVED_MAX;
 pub(crate) use observed::Observed;
 pub use types::{
