@@ -49,7 +49,7 @@ pub(crate) enum Number {
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Document<'a>)>);
 
 /// Up to so many members are looked through one by one.
-const LINEAR_MAX: usize = 16;
+const LINEAR_MAX: usize = 48;
 
 /// Why bytes cannot be judged.
 #[derive(Debug)]
@@ -289,11 +289,11 @@ mod tests {
 
     #[test]
     fn members_are_found_among_few_and_among_many() {
-        for count in [0, 1, 16, 17, 300] {
+        for count in [0, 1, LINEAR_MAX, LINEAR_MAX + 1, 300] {
             let value = Value::Object((0..count).map(|i| (format!("m{i}"), json!(i))).collect());
             let Document::Map(members) = Document::of(&value) else { panic!("an object") };
             for i in 0..count {
-                assert_eq!(members.get(&format!("m{i}")), Some(&Document::Number(Number::Int(i))));
+                assert_eq!(members.get(&format!("m{i}")), Some(&Document::Number(Number::parse(&i.to_string()).expect("a number"))));
             }
             assert_eq!(members.get("missing"), None);
         }

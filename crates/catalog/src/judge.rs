@@ -12,7 +12,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use tidings_event::{Event, EventType, Version, Violation, violation_code as code};
 
-use crate::definition::{Definition, Stage};
+use crate::convert::{self, ConvertError, Converter};
+use crate::definition::{Definition, Stage, version_number};
 use crate::entry::{Entry, Key, Kind, Mode, Policy, Set};
 use crate::report::Finding;
 use crate::schema::bounded;
@@ -226,6 +227,56 @@ impl Catalog {
             Some(compiled) => compiled.violations(event, today),
             None => vec![unknown(event, versions.map(|versions| &**versions))],
         }
+    }
+
+    /// Converts data of one version of a type into data of another, over a chain of conversions where they are not
+    /// neighbours. None if the versions are the same. What comes out is valid in the version that is asked for.
+    ///
+    /// # Errors
+    /// There is no chain, a step cannot be done, or what comes out is not valid; the data is then to be used as it is.
+    pub fn convert(
+        &self,
+        event_type: &EventType,
+        from: &Version,
+        to: &Version,
+        data: &[u8],
+    ) -> Result<Option<Vec<u8>>, ConvertError> {
+        if from == to {
+            return Ok(None);
+        }
+        let target = self
+            .compiled(event_type, to)
+            .ok_or_else(|| ConvertError::Unknown { event_type: event_type.clone(), version: to.clone() })?;
+        let chain = self
+            .chain(event_type, from, to)
+            .ok_or_else(|| ConvertError::NoChain { from: from.clone(), to: to.clone() })?;
+        let mut value = convert::read(data)?;
+        for converter in chain {
+            converter.apply(&mut value)?;
+        }
+        convert::write(&value, &target.schema).map(Some)
+    }
+
+    /// The conversions that lead from one version to another, in order. Every one leads to a smaller number when it is
+    /// followed from its definition, so the walk ends.
+    fn chain(&self, event_type: &EventType, from: &Version, to: &Version) -> Option<Vec<&Converter>> {
+        let versions = self.0.types.get(event_type)?;
+        let up = version_number(from)? < version_number(to)?;
+        let (mut at, end) = if up { (to, from) } else { (from, to) };
+        let mut chain = Vec::new();
+        while at != end {
+            let compiled = versions.get(at)?;
+            let converter = if up { compiled.upcast.as_deref() } else { compiled.downcast.as_deref() }?;
+            if version_number(converter.other())? >= compiled.definition.number() {
+                return None;
+            }
+            chain.push(converter);
+            at = converter.other();
+        }
+        if up {
+            chain.reverse();
+        }
+        Some(chain)
     }
 
     fn compiled(&self, event_type: &EventType, version: &Version) -> Option<&Arc<Compiled>> {

@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod compat;
+pub mod convert;
 pub mod definition;
 pub mod diff;
 mod document;

@@ -65,6 +65,20 @@ pub struct Finding {
     pub overridable: bool,
 }
 
+impl Finding {
+    /// A finding of this severity, about which no more is known.
+    #[must_use]
+    pub fn new(severity: Severity, subject: Subject, code: &'static str, path: String, message: String) -> Self {
+        Self { severity, subject, code, path, line: None, message, proposal: None, witness: None, overridable: false }
+    }
+
+    /// An error that cannot be allowed.
+    #[must_use]
+    pub fn error(subject: Subject, code: &'static str, path: String, message: String) -> Self {
+        Self::new(Severity::Error, subject, code, path, message)
+    }
+}
+
 /// What was found about one entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {

@@ -13,7 +13,7 @@ use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::{Violation, violation_code as code};
 
 use crate::document::{Borrowed, Document};
-use crate::report::{Finding, Severity, Subject};
+use crate::report::{Finding, Subject};
 
 pub(crate) use explain::bounded;
 
@@ -126,17 +126,7 @@ fn check_metaschema(schema: &Value, draft: Draft) -> Result<(), Vec<Finding>> {
 
 /// An error about a schema.
 fn error_at(path: String, code: &'static str, message: String) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        subject: Subject::Schema,
-        code,
-        path,
-        line: None,
-        message,
-        proposal: None,
-        witness: None,
-        overridable: false,
-    }
+    Finding::error(Subject::Schema, code, path, message)
 }
 
 #[cfg(test)]

@@ -87,6 +87,14 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
         }
     }
 
+    fn string_length(&self) -> Option<u64> {
+        match self {
+            Document::Text(text) if text.is_ascii() => Some(text.len() as u64),
+            Document::Text(text) => Some(text.chars().count() as u64),
+            _ => None,
+        }
+    }
+
     fn equals_value(&self, expected: &Value) -> bool {
         match (self, expected) {
             (Document::Text(text), Value::String(expected)) => text == expected,

@@ -7,10 +7,11 @@ use jiff::civil::Date;
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::{Event, Violation, violation_code as code};
 
-use crate::definition::{Definition, EntityRule};
+use crate::convert::Converter;
+use crate::definition::{Conversion, Definition, EntityRule};
 use crate::document::{Document, Unreadable};
 use crate::entry::{Mode, Set};
-use crate::report::{Finding, Severity, Subject};
+use crate::report::{Finding, Subject};
 use crate::rules::{CompiledRule, SetValues, Steps};
 use crate::schema::{self, Schema, bounded};
 use crate::transitions::{Machines, StateRule};
@@ -19,7 +20,10 @@ use crate::transitions::{Machines, StateRule};
 #[derive(Debug, Clone)]
 pub(super) struct Compiled {
     pub definition: Arc<Definition>,
-    schema: Arc<Schema>,
+    pub schema: Arc<Schema>,
+    /// From the version below, and to it.
+    pub upcast: Option<Arc<Converter>>,
+    pub downcast: Option<Arc<Converter>>,
     rules: Arc<[CompiledRule]>,
     /// The sets that each rule looks into, in the order in which it names them; none where there is no such set.
     sets: Vec<Vec<Option<Arc<SetValues>>>>,
@@ -55,6 +59,8 @@ impl Compiled {
                 .map(|mode| Arc::new(StateRule::new(mode, Arc::clone(&machines))))
         });
         Ok(Self {
+            upcast: converter(&definition, definition.upcast.as_ref(), "upcast")?,
+            downcast: converter(&definition, definition.downcast.as_ref(), "downcast")?,
             definition: Arc::new(definition),
             schema: Arc::new(schema),
             sets: link(&rules, sets),
@@ -134,19 +140,28 @@ fn link(rules: &[CompiledRule], sets: &Sets) -> Vec<Vec<Option<Arc<SetValues>>>>
     rules.iter().map(|rule| rule.expression().set_names().iter().map(find).collect()).collect()
 }
 
+/// Compiles one of the conversions of a definition.
+fn converter(
+    definition: &Definition,
+    conversion: Option<&Conversion>,
+    member: &str,
+) -> Result<Option<Arc<Converter>>, Vec<Finding>> {
+    let Some(conversion) = conversion else { return Ok(None) };
+    let compiled = Converter::compile(&definition.version, conversion);
+    compiled
+        .map(|converter| Some(Arc::new(converter)))
+        .map_err(|errors| errors.into_iter().map(|(step, message)| of_step(member, step, message)).collect())
+}
+
+/// That the expression of a conversion's step does not compile.
+pub(crate) fn of_step(member: &str, step: usize, message: String) -> Finding {
+    let path = format!("/{member}/steps/{step}/compute/value");
+    Finding::error(Subject::Conversion, "conversion_invalid", path, bounded(message))
+}
+
 /// That a rule does not compile.
 pub(crate) fn of_rule(index: usize, message: String) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        subject: Subject::Rule,
-        code: "rule_invalid",
-        path: format!("/rules/{index}/check"),
-        line: None,
-        message: bounded(message),
-        proposal: None,
-        witness: None,
-        overridable: false,
-    }
+    Finding::error(Subject::Rule, "rule_invalid", format!("/rules/{index}/check"), bounded(message))
 }
 
 /// What bytes that cannot be judged are told.
