@@ -201,6 +201,18 @@ impl Side {
     }
 }
 
+/// The schemas that say together what a schema says in a view: what the checker compares, and what the validator holds
+/// witnesses against.
+///
+/// # Errors
+///
+/// The reason, in one sentence, where the view of the schema is not well defined.
+pub fn seen(schema: &Value, view: View) -> Result<Vec<Value>, String> {
+    let document = Document::new(schema)?;
+    let (text, together) = view::rewrite(&document, view).map_err(|gap| gap.reason)?;
+    Ok([text].into_iter().chain(together.then(|| schema.clone())).collect())
+}
+
 /// The validator that decides: formats are asserted, patterns take linear time, nothing is fetched.
 fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()

@@ -60,6 +60,11 @@ impl ArrayFacts {
         self.fits()
     }
 
+    /// The array is not this one. Unless it is the empty one, there are always others.
+    pub(super) fn exclude(&mut self, items: &[Value]) {
+        self.min = self.min.max(u64::from(items.is_empty()));
+    }
+
     fn fits(&self) -> bool {
         self.max.is_none_or(|max| max >= self.min)
     }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
+/// So many schemas may apply to one part of a document in a row, one because of the other.
+const CHAIN_MAX: usize = 150;
+
 /// A JSON Schema with its identifiers and anchors looked up.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -26,7 +29,70 @@ impl Document {
         };
         let mut document = Self { root: root.clone(), draft, ids: BTreeMap::new(), anchors: BTreeMap::new() };
         document.look_around(root, "", "")?;
+        let mut known = BTreeMap::new();
+        let mut todo = vec![String::new()];
+        while let Some(at) = todo.pop() {
+            match document.at(&at) {
+                Some(Value::Object(members)) => todo.extend(members.keys().map(|name| join(&at, name))),
+                Some(Value::Array(items)) => todo.extend((0..items.len()).map(|index| format!("{at}/{index}"))),
+                _ => continue,
+            }
+            document.height(at, &mut Vec::new(), &mut known)?;
+        }
         Ok(document)
+    }
+
+    /// How many schemas apply to one part of a document, one because of the other, from a pointer on. Fails where that
+    /// has no end: such a schema means nothing, and validators do not come back from it.
+    fn height(
+        &self,
+        at: String,
+        above: &mut Vec<String>,
+        known: &mut BTreeMap<String, usize>,
+    ) -> Result<usize, String> {
+        if above.contains(&at) {
+            return Err(format!("the schema at '{at}' refers to itself without going deeper into the document"));
+        }
+        let height = match known.get(&at) {
+            Some(height) => *height,
+            None if above.len() >= CHAIN_MAX => 0,
+            None => {
+                let next = self.applied_besides(&at);
+                above.push(at.clone());
+                let mut highest = 0;
+                for next in next {
+                    highest = highest.max(self.height(next, above, known)?);
+                }
+                above.pop();
+                known.insert(at.clone(), highest + 1);
+                highest + 1
+            }
+        };
+        if above.len() + height > CHAIN_MAX {
+            return Err(format!("more than {CHAIN_MAX} schemas refer to each other in a row at '{at}'"));
+        }
+        Ok(height)
+    }
+
+    /// The pointers to the schemas that apply to a part of a document because the one at a pointer does.
+    fn applied_besides(&self, at: &str) -> Vec<String> {
+        let Some(Value::Object(members)) = self.at(at) else { return Vec::new() };
+        let mut applied = Vec::new();
+        for (keyword, value) in members {
+            let path = join(at, keyword);
+            match (keyword.as_str(), value) {
+                ("$ref" | "$dynamicRef", Value::String(reference)) => applied.extend(self.resolve(reference, at)),
+                ("allOf" | "anyOf" | "oneOf", Value::Array(branches)) => {
+                    applied.extend((0..branches.len()).map(|index| format!("{path}/{index}")));
+                }
+                ("dependentSchemas" | "dependencies", Value::Object(map)) => {
+                    applied.extend(map.keys().map(|name| join(&path, name)));
+                }
+                ("not" | "if" | "then" | "else", _) => applied.push(path),
+                _ => {}
+            }
+        }
+        applied
     }
 
     /// Whether references stand alone: what is written beside them is ignored up to draft 7.

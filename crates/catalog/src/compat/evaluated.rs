@@ -130,13 +130,13 @@ impl Reader<'_> {
         for keyword in ["anyOf", "oneOf"] {
             for (index, _) in branches(schema, keyword) {
                 let path = format!("{}/{index}", schema.path(keyword));
-                let holds = self.schema(&path);
+                let holds = self.deferred(path.clone());
                 self.collect(&path, false, &and(when, holds), seen, into);
             }
         }
         if schema.get("if").is_some() {
             let path = schema.path("if");
-            let holds = self.schema(&path);
+            let holds = self.deferred(path.clone());
             let fails = self.arena.not(holds);
             self.collect(&path, false, &and(when, holds), seen, into);
             self.collect(&schema.path("then"), false, &and(when, holds), seen, into);

@@ -47,7 +47,8 @@ impl Facts {
         match (self, value) {
             (Self::Number(facts), Value::Number(number)) => facts.exclude(number),
             (Self::Text(facts), Value::String(text)) => facts.exclude(text),
-            // Of arrays and objects there are always others unless something else says so.
+            (Self::Array(facts), Value::Array(items)) => facts.exclude(items),
+            (Self::Object(facts), Value::Object(members)) => facts.exclude(members),
             _ => {}
         }
     }

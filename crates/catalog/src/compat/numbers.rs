@@ -95,7 +95,7 @@ impl NumberFacts {
         let mut values = Vec::new();
         for anchor in &anchors {
             let near = (anchor / &step).floor() * &step;
-            values.extend([-2, -1, 0, 1, 2, 3, 7].map(|times| &near + &step * exact::whole(times)));
+            values.extend([-2, -1, 0, 1, 2, 3, 7, 10, 1_000].map(|times| &near + &step * exact::whole(times)));
         }
         if self.multiple.is_none() {
             for anchor in &anchors {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::formula::{Atom, Claim, Constant, Declared, Formula, Kind, Kinds};
+use super::formula::{Arena, Atom, Claim, Constant, Declared, Formula, Id, Kind, Kinds};
 use super::solve::{Outcome, Solver, Status};
 
 /// Names that no schema mentions are told apart by so many patterns at most.
@@ -83,6 +83,11 @@ impl ObjectFacts {
         self.max.is_none_or(|max| max >= least) && !self.absent.iter().any(|name| self.present.contains_key(name))
     }
 
+    /// The object is not this one. Unless it is the empty one, there are always others.
+    pub(super) fn exclude(&mut self, members: &Map<String, Value>) {
+        self.min = self.min.max(u64::from(members.is_empty()));
+    }
+
     fn cap(&mut self, max: u64) {
         self.max = Some(self.max.map_or(max, |before| before.min(max)));
     }
@@ -141,7 +146,7 @@ impl ObjectFacts {
     }
 
     /// Every name that a schema mentions.
-    fn mentioned(&self) -> BTreeSet<Rc<str>> {
+    fn mentioned(&self, arena: &Arena) -> BTreeSet<Rc<str>> {
         let declared = self.others.iter().map(|(declared, _)| declared);
         let demanded = self.some.iter().filter_map(|some| match some {
             Demand::Other(declared, _) => Some(declared),
@@ -151,6 +156,9 @@ impl ObjectFacts {
         names.extend(self.members.keys().cloned());
         names.extend(self.present.keys().cloned());
         names.extend(self.absent.iter().cloned());
+        for claim in self.names.iter().filter(|claim| claim.holds) {
+            add_enumerated(arena, claim.id, &mut names);
+        }
         names
     }
 
@@ -175,7 +183,7 @@ impl ObjectFacts {
         if patterns.len() > PATTERNS_MAX || patterns.iter().any(|p| solver.evaluator.machine(p).is_none()) {
             return None;
         }
-        let mentioned = self.mentioned();
+        let mentioned = self.mentioned(&solver.arena);
         let constants = mentioned.iter().map(|name| Constant::new(Value::String(name.to_string()))).collect();
         let text = solver.arena.kinds(Kinds::NONE.with(Kind::Text));
         let mentioned = solver.arena.atom(Atom::Values(constants));
@@ -205,7 +213,8 @@ impl ObjectFacts {
     }
 
     pub(super) fn refuted(&self, solver: &mut Solver) -> bool {
-        self.present.keys().any(|name| self.cannot_have(solver, name, &[]))
+        self.max.is_some_and(|max| max < self.min)
+            || self.present.keys().any(|name| self.cannot_have(solver, name, &[]))
             || self.some.iter().any(|some| self.choices(solver, some, 1).is_some_and(|choices| choices.is_empty()))
             || (self.min > self.present.len() as u64 && self.has_too_few(solver))
     }
@@ -216,7 +225,7 @@ impl ObjectFacts {
         if sets.iter().any(|set| !solver.solve(self.of_unmentioned(set)).is_nothing()) {
             return false;
         }
-        let possible = self.mentioned().iter().filter(|name| !self.cannot_have(solver, name, &[])).count();
+        let possible = self.mentioned(&solver.arena).iter().filter(|name| !self.cannot_have(solver, name, &[])).count();
         (possible as u64) < self.min
     }
 
@@ -224,7 +233,7 @@ impl ObjectFacts {
     /// followed; an empty list where there are none.
     fn choices(&self, solver: &mut Solver, some: &Demand, max: usize) -> Option<Vec<(Rc<str>, Vec<Claim>)>> {
         let mut choices = Vec::new();
-        for name in self.mentioned() {
+        for name in self.mentioned(&solver.arena) {
             let demanded = match some {
                 Demand::Matching(pattern, claim) => {
                     (solver.evaluator.matches(pattern, &name) != Some(false)).then(|| vec![*claim])
@@ -286,7 +295,7 @@ impl ObjectFacts {
             wanted.entry(name).or_default().extend(demanded);
         }
         if attempt == 3 {
-            for name in self.mentioned() {
+            for name in self.mentioned(&solver.arena) {
                 if !self.cannot_have(solver, &name, &[]) {
                     wanted.entry(name).or_default();
                 }
@@ -308,7 +317,7 @@ impl ObjectFacts {
 
     /// Adds members until there are as many as there must be.
     fn fill_up(&self, solver: &mut Solver, wanted: &mut BTreeMap<Rc<str>, Vec<Claim>>) {
-        let mut names: Vec<Rc<str>> = self.mentioned().into_iter().collect();
+        let mut names: Vec<Rc<str>> = self.mentioned(&solver.arena).into_iter().collect();
         let is_possible = |solver: &mut Solver, name: &Rc<str>| !self.cannot_have(solver, name, &[]);
         for set in self.unmentioned(solver, None).unwrap_or_default() {
             let samples = set.samples.iter().filter_map(Value::as_str);
@@ -325,6 +334,17 @@ impl ObjectFacts {
                 wanted.entry(name).or_default();
             }
         }
+    }
+}
+
+/// Adds the strings that a formula names, if it names those that fulfil it.
+fn add_enumerated(arena: &Arena, id: Id, names: &mut BTreeSet<Rc<str>>) {
+    match arena.formula(id) {
+        Formula::Atom(Atom::Values(values)) => {
+            names.extend(values.iter().filter_map(|value| value.value.as_str()).map(Rc::from));
+        }
+        Formula::And(parts) => parts.iter().for_each(|part| add_enumerated(arena, *part, names)),
+        _ => {}
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, join};
 use super::exact::{self, Bound, Exact};
-use super::formula::{Arena, Atom, Constant, Id, Kind, Kinds};
+use super::formula::{Arena, Atom, Constant, Declared, Formula, Id, Kind, Kinds};
 
 /// Something in a schema that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,11 @@ impl Reader<'_> {
         let Some(pointer) = self.document.resolve(reference, schema.at) else {
             return self.gap(&schema.path("$ref"), &format!("the reference {reference} leads out of the document"));
         };
+        self.deferred(pointer)
+    }
+
+    /// The schema at a pointer, read later: it may be one that is being read.
+    pub(super) fn deferred(&mut self, pointer: String) -> Id {
         let slot = match self.slots.get(&pointer) {
             Some(slot) => *slot,
             None => {
@@ -138,7 +143,7 @@ impl Reader<'_> {
                 slot
             }
         };
-        self.arena.add(super::formula::Formula::Ref(slot))
+        self.arena.add(Formula::Ref(slot))
     }
 
     fn any_kind(&mut self, schema: Schema<'_>, parts: &mut Vec<Id>) {
@@ -304,7 +309,7 @@ impl Reader<'_> {
                 parts.push(self.arena.atom(Atom::Has(name.into())));
             }
         }
-        let mut declared = super::formula::Declared { names: Vec::new(), patterns: Vec::new() };
+        let mut declared = Declared { names: Vec::new(), patterns: Vec::new() };
         for name in keys(schema.get("properties")) {
             let id = self.schema(&join(&schema.path("properties"), name));
             let name: Rc<str> = name.as_str().into();
@@ -329,7 +334,7 @@ impl Reader<'_> {
     }
 
     /// All members but the declared ones are like that.
-    pub(super) fn others(&mut self, mut declared: super::formula::Declared, id: Id) -> Id {
+    pub(super) fn others(&mut self, mut declared: Declared, id: Id) -> Id {
         if id == Arena::TRUE {
             return id;
         }

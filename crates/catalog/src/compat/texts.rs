@@ -51,7 +51,7 @@ impl TextFacts {
             return true;
         }
         // Without a pattern or an end to the lengths there are more strings than can be out.
-        if self.patterns.is_empty() && self.max.is_none() {
+        if self.patterns.is_empty() && self.max.is_none() && !of_format(true).any(|is| outline_of(is).is_some()) {
             return false;
         }
         self.search(solver, 1) == Found::Nothing
@@ -59,10 +59,11 @@ impl TextFacts {
 
     fn search(&self, solver: &mut Solver, wanted: usize) -> Found {
         // A pattern without a machine is left out: then more strings are found, never fewer.
-        let patterns = self
-            .patterns
-            .iter()
-            .filter_map(|(pattern, holds)| Some((solver.evaluator.machine(pattern)?, *holds)))
+        let outlines = self.formats.iter().filter(|(_, holds)| *holds).filter_map(|(format, _)| outline_of(format));
+        let patterns = outlines
+            .map(|outline| (outline.into(), true))
+            .chain(self.patterns.iter().cloned())
+            .filter_map(|(pattern, holds)| Some((solver.evaluator.machine(&pattern)?, holds)))
             .collect();
         Search { patterns, excluded: &self.excluded, min: self.min, max: self.max }.run(wanted)
     }
@@ -103,6 +104,23 @@ impl TextFacts {
                 .formats
                 .iter()
                 .all(|(format, holds)| solver.evaluator.is_of_format(format, word).is_none_or(|is| is == *holds))
+    }
+}
+
+/// A pattern that every string of a format matches, and some others may. Of years the validator takes a few signs for
+/// digits.
+fn outline_of(format: &str) -> Option<&'static str> {
+    match format {
+        "date" => Some("^[*-9]{4}-[0-9]{2}-[0-9]{2}$"),
+        "time" => Some("^[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"),
+        "date-time" => {
+            Some("^[*-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$")
+        }
+        "uuid" => Some("^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"),
+        "ipv4" => Some("^[0-9]{1,3}([.][0-9]{1,3}){3}$"),
+        "ipv6" => Some("^[0-9a-fA-F:.]{2,45}$"),
+        "email" | "idn-email" => Some("@"),
+        _ => None,
     }
 }
 
