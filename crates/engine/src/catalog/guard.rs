@@ -1,5 +1,6 @@
 //! State rules, as an append asks them under the lock.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use metrics::counter;
@@ -9,6 +10,7 @@ use tidings_core::append::{Guard, Guarded};
 use tidings_event::log::Newest;
 use tidings_event::{Event, EventType};
 
+use super::judge::not_judged;
 use crate::metrics as names;
 
 /// A state rule, and what becomes of events that break it.
@@ -39,7 +41,9 @@ impl Guard for StateGuard {
         if matches!(newest, Newest::Unknown) {
             counter!(names::CATALOG_STATES_UNKNOWN).increment(1);
         }
-        let violations = self.rule.judge(newest, event);
+        // Whoever panics here takes the whole commit along, and with it events that have nothing to do with this one.
+        let judged = std::panic::catch_unwind(AssertUnwindSafe(|| self.rule.judge(newest, event)));
+        let violations = judged.unwrap_or_else(|_| vec![not_judged(event)]);
         match self.mode {
             _ if violations.is_empty() => Guarded::Pass,
             Mode::Off => Guarded::Pass,

@@ -1,5 +1,6 @@
 //! What this node knows of the catalog: a compiled snapshot, replaced as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,8 @@ const LOOK_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Snapshot {
     pub(crate) revision: CatalogRevision,
     pub(crate) catalog: Catalog,
+    /// The revision with which each entry that is there came.
+    pub(crate) revisions: Arc<BTreeMap<Key, u64>>,
 }
 
 /// How this node stands with the catalog.
@@ -33,7 +36,7 @@ pub(crate) struct Snapshot {
 pub struct CatalogHealth {
     /// The newest revision that this node knows.
     pub revision: u64,
-    /// Entries that cannot be read, like `definition sales.lead.created@1`, and why. They count as unknown.
+    /// Entries that cannot be read, like `sales.lead.created@1` or `set currencies`, and why. They count as unknown.
     pub faults: Vec<(String, String)>,
     /// Why the newest revision could not be asked for; none when it could.
     pub problem: Option<String>,
@@ -53,7 +56,7 @@ pub(crate) struct Holder {
 impl Holder {
     /// Loads the whole catalog.
     pub(crate) async fn load(store: Arc<dyn Store>) -> Result<Arc<Self>> {
-        let empty = Snapshot { revision: CatalogRevision(0), catalog: Catalog::empty() };
+        let empty = Snapshot { revision: CatalogRevision(0), catalog: Catalog::empty(), revisions: Arc::default() };
         let holder = Arc::new(Self {
             store,
             current: RwLock::new(empty),
@@ -82,8 +85,8 @@ impl Holder {
 
     /// How this node stands with the catalog.
     pub(crate) fn health(&self) -> CatalogHealth {
-        let Snapshot { revision, catalog } = self.snapshot();
-        let faults = catalog.faults().into_iter().map(|(key, why)| (shown(&key), why)).collect();
+        let Snapshot { revision, catalog, .. } = self.snapshot();
+        let faults = catalog.faults().into_iter().map(|(key, why)| (key.to_string(), why)).collect();
         CatalogHealth { revision: revision.0, faults, problem: self.problem.lock().clone() }
     }
 
@@ -125,13 +128,14 @@ impl Holder {
     }
 
     async fn catch_up_alone(&self) -> Result<()> {
-        let Snapshot { mut revision, mut catalog } = self.snapshot();
+        let Snapshot { mut revision, mut catalog, mut revisions } = self.snapshot();
         let mut changed = false;
         loop {
             let slice = self.store.catalog(revision, READ_AT_ONCE).await?;
             if slice.head < revision {
                 // The store holds an earlier state than the one that was known: what is there now counts.
                 (revision, catalog, changed) = (CatalogRevision(0), Catalog::empty(), true);
+                revisions = Arc::default();
                 if slice.head > revision {
                     continue;
                 }
@@ -141,14 +145,17 @@ impl Holder {
                 return Err(Error::Broken("the catalog cannot be read to its end".to_owned()));
             }
             changed |= !slice.rows.is_empty() || slice.upto != revision;
-            catalog = compile(catalog, slice.rows.iter().filter_map(entry).collect()).await?;
+            let entries: Vec<Entry> = slice.rows.iter().filter_map(entry).collect();
+            let came = slice.rows.iter().filter_map(|row| Some((entry(row)?, row.revision.0)));
+            note(&mut revisions, came.map(|(entry, revision)| (entry.key, entry.source.is_some(), revision)));
+            catalog = compile(catalog, entries).await?;
             revision = slice.upto;
             if revision >= slice.head {
                 break;
             }
         }
         if changed {
-            self.take(Snapshot { revision, catalog });
+            self.take(Snapshot { revision, catalog, revisions });
         }
         Ok(())
     }
@@ -160,9 +167,12 @@ impl Holder {
         let taken = if known.revision >= revision {
             Ok(())
         } else if known.revision == base {
+            let mut revisions = known.revisions;
+            let came = entries.iter().map(|entry| (entry.key.clone(), entry.source.is_some(), revision.0));
+            note(&mut revisions, came);
             match compile(known.catalog, entries).await {
                 Ok(catalog) => {
-                    self.take(Snapshot { revision, catalog });
+                    self.take(Snapshot { revision, catalog, revisions });
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -178,7 +188,7 @@ impl Holder {
     fn take(&self, snapshot: Snapshot) {
         let faults = snapshot.catalog.faults();
         for (key, why) in &faults {
-            tracing::warn!(entry = shown(key), why, "an entry of the catalog cannot be read and counts as unknown");
+            tracing::warn!(entry = %key, why, "an entry of the catalog cannot be read and counts as unknown");
         }
         gauge!(names::CATALOG_FAULTS).set(count(faults.len()));
         gauge!(names::CATALOG_REVISION).set(snapshot.revision.0 as f64);
@@ -186,6 +196,22 @@ impl Holder {
         let mut current = self.current.write();
         self.idle.store(idle, Ordering::Release);
         *current = snapshot;
+    }
+}
+
+/// Notes with which revision entries came, and forgets those that went.
+fn note(revisions: &mut Arc<BTreeMap<Key, u64>>, came: impl Iterator<Item = (Key, bool, u64)>) {
+    let mut came = came.peekable();
+    if came.peek().is_none() {
+        return;
+    }
+    let revisions = Arc::make_mut(revisions);
+    for (key, is_there, revision) in came {
+        if is_there {
+            revisions.insert(key, revision);
+        } else {
+            revisions.remove(&key);
+        }
     }
 }
 
@@ -209,13 +235,4 @@ pub(super) fn entry(row: &EntryRow) -> Option<Entry> {
 /// A key as the store writes it.
 pub(super) fn stored(key: &Key) -> EntryKey {
     EntryKey { kind: key.kind.as_str().to_owned(), name: key.name.clone(), version: key.version.clone() }
-}
-
-/// A key for people.
-fn shown(key: &Key) -> String {
-    if key.version.is_empty() {
-        format!("{} {}", key.kind, key.name)
-    } else {
-        format!("{} {}@{}", key.kind, key.name, key.version)
-    }
 }

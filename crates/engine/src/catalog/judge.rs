@@ -101,12 +101,16 @@ pub(super) fn judge_one(catalog: &Catalog, event: &Event, today: jiff::civil::Da
     if event.event_type.is_reserved() {
         return Judgement::Pass(None);
     }
-    std::panic::catch_unwind(AssertUnwindSafe(|| catalog.judge(event, today))).unwrap_or_else(|_| {
-        tracing::error!(event_type = %event.event_type, version = %event.version, "judging an event panicked");
-        Judgement::Refuse(vec![Violation {
-            path: "/data".to_owned(),
-            code: code::RULE_NOT_JUDGED,
-            message: "could not be judged by the rules of its type".to_owned(),
-        }])
-    })
+    std::panic::catch_unwind(AssertUnwindSafe(|| catalog.judge(event, today)))
+        .unwrap_or_else(|_| Judgement::Refuse(vec![not_judged(event)]))
+}
+
+/// That an event could not be judged, because judging it panicked.
+pub(super) fn not_judged(event: &Event) -> Violation {
+    tracing::error!(event_type = %event.event_type, version = %event.version, "judging an event panicked");
+    Violation {
+        path: "/data".to_owned(),
+        code: code::RULE_NOT_JUDGED,
+        message: "could not be judged by the rules of its type".to_owned(),
+    }
 }

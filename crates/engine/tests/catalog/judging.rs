@@ -166,10 +166,19 @@ on_both! {
             assert_eq!((&said["key"], &said["owner"], &said["tenant"]), (&"key_nameless".into(), &"sales".into(), &"acme".into()));
             assert_eq!(said["source"]["id"], "sales");
         }
-        // What is told once more would come before this one.
         engine.emit(&nameless(), vec![created(3)]).await.unwrap_err();
+        engine.emit(&service("billing"), vec![created(3)]).await.unwrap_err();
+        while told.len() < 3 {
+            let page = feed.next(support::PAGE, PATIENCE).await.unwrap();
+            told.extend(page.events.iter().map(|event| data(&event.recorded)));
+        }
+        assert_eq!(told[2]["key"], "key_billing");
         engine.shutdown().await;
-        assert_eq!(told.len(), 2);
+        // Nothing was on its way any more.
+        let engine = log.engine().await;
+        let events = log_of(&engine, "$system").await;
+        assert_eq!(events.iter().filter(|event| event.event.event_type.as_str().ends_with("violated")).count(), 3);
+        engine.shutdown().await;
     }
 
     async fn unknown_types_and_versions_are_judged_by_their_own_mode(log: Log) {

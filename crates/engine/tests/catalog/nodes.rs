@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use tidings_engine::{CatalogOptions, Options};
-use tidings_event::SourceKind;
+use tidings_event::{SourceKind, Timestamp};
+use tidings_store::{CatalogRevision, EntryChange, EntryKey};
 
 use super::*;
 use crate::on_both;
@@ -89,6 +90,30 @@ on_both! {
         assert_eq!(log_of(&one, "$system").await.len(), 20, "each is told once");
         one.shutdown().await;
         two.shutdown().await;
+    }
+
+    async fn what_a_node_cannot_read_counts_as_unknown_and_is_named(log: Log) {
+        let store = log.store().await;
+        let change = |name: &str, source: &str| EntryChange {
+            key: EntryKey { kind: "definition".to_owned(), name: name.to_owned(), version: "1".to_owned() },
+            source: Some(source.to_owned()),
+            reason: None,
+        };
+        let newer = CREATED.replace("owner:", "something_of_a_newer_version: true\nowner:");
+        let later = EntryKey { kind: "wish".to_owned(), name: "a".to_owned(), version: String::new() };
+        let changes = vec![
+            change("sales.lead.created", &newer),
+            change("sales.lead.moved", MOVED),
+            EntryChange { key: later, source: Some("{}".to_owned()), reason: None },
+        ];
+        let at = Timestamp::from_micros(0);
+        store.change_catalog(CatalogRevision(0), changes, "somebody", at, vec![]).await.unwrap();
+        let engine = log.engine_over(store, eager()).await;
+        emit(&engine, vec![created(-1)]).await.unwrap();
+        assert!(emit(&engine, vec![moved("a", "won")]).await.is_err());
+        let health = engine.health().await.catalog;
+        assert_eq!((health.revision, health.faults.len(), health.faults[0].0.as_str()), (1, 1, "sales.lead.created@1"));
+        engine.shutdown().await;
     }
 
     async fn who_emits_what_is_stored_at_the_end_at_the_latest(log: Log) {
