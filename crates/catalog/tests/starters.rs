@@ -142,3 +142,12 @@ fn every_read_me_names_every_type() {
         }
     }
 }
+
+#[test]
+fn catalogs_can_be_merged() {
+    let mut merged = std::collections::BTreeMap::new();
+    for entry in CATALOGS.iter().flat_map(|catalog| folder(catalog).entries()) {
+        let before = merged.insert(entry.key.clone(), entry.source.clone());
+        assert!(before.is_none_or(|before| before == entry.source), "{:?}", entry.key);
+    }
+}
