@@ -1,6 +1,6 @@
 //! The catalog between wire and domain: what several operations share.
 
-// pub(crate) mod change;
+pub(crate) mod change;
 pub(crate) mod parse;
 pub(crate) mod render;
 

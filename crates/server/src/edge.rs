@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::auth::Denied;
 use crate::failure::{Cause, Failure};
-use crate::limits::{EXCHANGE_TIMEOUT, OPERATION_TIMEOUT, REQUEST_ID_CHARS_MAX, WAIT_SECONDS_MAX};
+use crate::limits::{EXCHANGE_TIMEOUT, LOG_CHECK_TIMEOUT, OPERATION_TIMEOUT, REQUEST_ID_CHARS_MAX, WAIT_SECONDS_MAX};
 use crate::operations;
 
 /// Names a request in the log and in its answer.
@@ -65,6 +65,7 @@ async fn run(route: &str, operation: impl Future<Output = Response>) -> Response
     let wait = match route {
         operations::FEED_PATH => Duration::from_secs(WAIT_SECONDS_MAX),
         operations::TEST_PATH | operations::VERIFY_PATH => EXCHANGE_TIMEOUT,
+        operations::CHECK_LOG_PATH => LOG_CHECK_TIMEOUT,
         _ => Duration::ZERO,
     };
     let guarded = AssertUnwindSafe(operation).catch_unwind();

@@ -33,6 +33,8 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long a request to an endpoint that a caller waits for (a test, a challenge) may take on top of that.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MS_MAX as u64);
+/// How long a check of definitions against past events may take on top of that.
+pub const LOG_CHECK_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a peer may leave what it is sent unread before its connection is closed.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests under way may take after the shutdown began.
@@ -96,14 +98,9 @@ pub const KEY_TYPE_PREFIXES_MAX: usize = 100;
 
 /// Characters of a reason for which findings about a change of the catalog are allowed.
 pub const REASON_CHARS_MAX: usize = 1_000;
-/// Past events that definitions are held against when the caller names no number.
-pub const LOG_CHECK_EVENTS_DEFAULT: u64 = 100_000;
-/// Past events that definitions are held against at most.
-pub const LOG_CHECK_EVENTS_MAX: u64 = 1_000_000;
 
 const _: () = assert!(DEFINITION_BYTES_MAX <= CATALOG_BODY_BYTES_MAX && CATALOG_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(2 * SCHEMA_DEPTH_MAX < CATALOG_BODY_DEPTH_MAX);
-const _: () = assert!(LOG_CHECK_EVENTS_DEFAULT <= LOG_CHECK_EVENTS_MAX);
 const _: () = assert!(EVENTS_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX <= STREAM_BATCH_BYTES_MAX && STREAM_BATCH_BYTES_MAX <= PAGE_BYTES_MAX);

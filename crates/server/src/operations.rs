@@ -1,9 +1,12 @@
 //! The operations, one file each, and where they are served.
 
+mod asyncapi;
 mod attempts;
 mod backtest;
 mod cancel_replay;
 mod catalog_entries;
+mod change_catalog;
+mod check_log;
 mod confirm_intent;
 mod create_endpoint;
 mod create_intent;
@@ -13,7 +16,10 @@ mod dead_letter;
 mod dead_letters;
 mod definition;
 mod definition_history;
+mod delete_definition;
 mod delete_endpoint;
+mod delete_policy;
+mod delete_set;
 mod discard;
 mod discard_all;
 mod discard_intent;
@@ -35,11 +41,15 @@ mod feed;
 mod healthz;
 mod key;
 mod keys;
+mod lineage;
 mod metrics;
 mod openapi;
 mod outbox_sources;
 mod policies;
 mod policy;
+mod put_definition;
+mod put_policy;
+mod put_set;
 mod quarantine;
 mod quarantined;
 mod readyz;
@@ -80,6 +90,8 @@ pub(crate) const FEED_PATH: &str = "/v1/tenants/{tenant}/feed";
 pub(crate) const TEST_PATH: &str = "/v1/tenants/{tenant}/endpoints/{id}/test";
 /// Where an endpoint is challenged.
 pub(crate) const VERIFY_PATH: &str = "/v1/tenants/{tenant}/endpoints/{id}/verify";
+/// Where definitions are held against past events.
+pub(crate) const CHECK_LOG_PATH: &str = "/v1/catalog/check-log";
 /// Where the process says that it runs.
 pub(crate) const HEALTHZ_PATH: &str = "/healthz";
 /// Where the server says whether it takes requests.
@@ -102,14 +114,18 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(event_types::event_types))
         .routes(routes!(event_type::event_type))
         .routes(routes!(event_type_history::event_type_history))
-        .routes(routes!(definition::definition))
+        .routes(routes!(definition::definition, put_definition::put_definition, delete_definition::delete_definition))
         .routes(routes!(definition_history::definition_history))
+        .routes(routes!(change_catalog::change_catalog))
         .routes(routes!(catalog_entries::catalog_entries))
         .routes(routes!(sets::sets))
-        .routes(routes!(set::set))
+        .routes(routes!(set::set, put_set::put_set, delete_set::delete_set))
         .routes(routes!(policies::policies))
-        .routes(routes!(policy::policy))
+        .routes(routes!(policy::policy, put_policy::put_policy, delete_policy::delete_policy))
+        .routes(routes!(check_log::check_log))
+        .routes(routes!(lineage::lineage))
         .routes(routes!(try_event::try_event))
+        .routes(routes!(asyncapi::asyncapi))
         .routes(routes!(quarantine::quarantine))
         .routes(routes!(redrive_quarantine::redrive_quarantine))
         .routes(routes!(discard_quarantine::discard_quarantine))

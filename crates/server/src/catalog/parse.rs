@@ -5,15 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::limits::{CHANGES_MAX, DEFINITION_BYTES_MAX};
 use tidings_catalog::source::key_of;
-use tidings_engine::catalog::{AsideSearch, Proposal};
+use tidings_engine::catalog::{AsideSearch, LOG_CHECK_DEFAULT, LOG_CHECK_MAX, LogCheck, Proposal};
 use tidings_event::json;
 use tidings_event::{ErrorCode, EventType, TenantId, violation_code as code};
 
 use crate::failure::Failure;
-use crate::limits::{
-    CATALOG_BODY_DEPTH_MAX, KEY_TENANTS_MAX, LOG_CHECK_EVENTS_DEFAULT, LOG_CHECK_EVENTS_MAX, PAGE_LIMIT_MAX,
-    REASON_CHARS_MAX,
-};
+use crate::limits::{CATALOG_BODY_DEPTH_MAX, KEY_TENANTS_MAX, PAGE_LIMIT_MAX, REASON_CHARS_MAX};
 use crate::members::{Members, Place, Readable, Report};
 
 /// A change of the catalog.
@@ -45,6 +42,35 @@ pub(crate) fn change(body: &[u8]) -> Result<Proposal, Failure> {
     }
     report.finish()?;
     Ok(Proposal { entries, overrides, dry_run })
+}
+
+/// What past events shall be held against.
+pub(crate) fn log_check(body: &[u8]) -> Result<(Vec<Entry>, LogCheck), Failure> {
+    let mut report = Report::new(ErrorCode::DefinitionInvalid);
+    let r = &mut report;
+    let mut members = Members::of_deep_body(body, false, CATALOG_BODY_DEPTH_MAX, r)?;
+    let m = &mut members;
+    let mut entries = sent(m, "definitions", Kind::Definition, r);
+    entries.extend(sent(m, "sets", Kind::Set, r));
+    let tenants = m.take::<Vec<Tenant>>("tenants", r).value();
+    let events_max = m.take("events_max", r).value().unwrap_or(LOG_CHECK_DEFAULT);
+    members.finish(&[], r);
+    if entries.is_empty() && r.is_empty() {
+        r.add("/definitions", code::MEMBER_MISSING, "must hold at least one definition");
+    }
+    if entries.len() > CHANGES_MAX {
+        r.add("", code::TOO_MANY, format!("may name at most {CHANGES_MAX} entries"));
+    }
+    if tenants.as_ref().is_some_and(|tenants| tenants.len() > KEY_TENANTS_MAX) {
+        r.add("/tenants", code::TOO_MANY, format!("must name at most {KEY_TENANTS_MAX} tenants"));
+    }
+    if !(1..=LOG_CHECK_MAX).contains(&events_max) {
+        r.add("/events_max", code::NUMBER_OUT_OF_RANGE, format!("must be from 1 to {LOG_CHECK_MAX}"));
+    }
+    let entries = each_once(entries, r);
+    report.finish()?;
+    let tenants = tenants.map(|tenants| tenants.into_iter().map(|Tenant(tenant)| tenant).collect());
+    Ok((entries, LogCheck { tenants, events_max }))
 }
 
 /// Which events in quarantine are meant.

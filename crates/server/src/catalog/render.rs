@@ -1,14 +1,17 @@
 //! Writes what the catalog says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tidings_catalog::definition::{Definition, Stage};
-use tidings_catalog::entry::{Mode, Policy, Set};
+use serde_json::{Value, json};
+use tidings_catalog::definition::{Classification, Definition, Stage};
+use tidings_catalog::entry::{Key, Mode, Policy, Set};
 use tidings_catalog::judge::Catalog;
 use tidings_catalog::lineage::Lineage;
 use tidings_catalog::report::{Checked, Finding, Report};
-use tidings_engine::catalog::{Aside, History, Marked, Trial};
+use tidings_catalog::source::to_value;
+use tidings_engine::catalog::{Aside, Blinded, History, LogChecked, LogReport, LogSample, Marked, Trial};
 use tidings_event::Violation;
 
 use crate::wire;
@@ -121,12 +124,29 @@ pub(crate) fn violations(violations: &[Violation]) -> Vec<wire::Violation> {
         .collect()
 }
 
-/// An entry as its author wrote it; none where it was removed.
-pub(crate) fn entry(newest: History) -> Option<wire::CatalogEntry> {
-    let History { revision, entry, .. } = newest;
-    let source = entry.source?;
-    let (kind, name, version) = (entry.key.kind.to_string(), entry.key.name, entry.key.version);
-    Some(wire::CatalogEntry { kind, name, version, source, revision })
+/// An entry as its author wrote it.
+pub(crate) fn entry(key: &Key, source: &str, revision: u64) -> wire::CatalogEntry {
+    let (kind, name, version) = (key.kind.to_string(), key.name.clone(), key.version.clone());
+    wire::CatalogEntry { kind, name, version, source: source.to_owned(), revision }
+}
+
+/// A definition as JSON, with what it says by default written out.
+pub(crate) fn definition(definition: &Definition) -> Value {
+    let mut value = to_value(definition);
+    let lifecycle = wire::Lifecycle {
+        stage: definition.lifecycle.stage.to_string(),
+        sunset: definition.lifecycle.sunset.map(|day| day.to_string()),
+        successor: definition.lifecycle.successor.as_ref().map(|(name, version)| format!("{name}@{version}")),
+    };
+    value["lifecycle"] = json!(lifecycle);
+    value["ordering"] = json!(definition.ordering.as_str());
+    value["compatibility"] = json!(definition.compatibility.as_str());
+    let classified = definition.classification.iter().map(|(at, classification)| (at.to_string(), *classification));
+    let classified: BTreeMap<String, Classification> = classified.collect();
+    if !classified.is_empty() {
+        value["classification"] = json!(classified);
+    }
+    value
 }
 
 /// A reference set without its values.
@@ -197,4 +217,40 @@ fn raw(text: String) -> Box<RawValue> {
     RawValue::from_string(text.clone())
         .or_else(|_| serde_json::value::to_raw_value(&text))
         .expect("a string can always be written as JSON")
+}
+
+/// What past events say about definitions.
+pub(crate) fn log_report(report: LogReport) -> wire::LogReport {
+    let LogReport { scanned, complete, definitions, blinded, blinded_complete } = report;
+    let definitions = definitions.into_iter().map(log_checked).collect();
+    let blinded = blinded.into_iter().map(self::blinded).collect();
+    wire::LogReport { scanned, complete, definitions, blinded, blinded_complete }
+}
+
+fn log_checked(checked: LogChecked) -> wire::DefinitionInLog {
+    let sample = |sample: LogSample| wire::InvalidSample {
+        tenant: sample.tenant.to_string(),
+        id: sample.id.to_string(),
+        sequence: sample.sequence.get(),
+        violations: violations(&sample.violations),
+    };
+    wire::DefinitionInLog {
+        name: checked.event_type.to_string(),
+        version: checked.version.to_string(),
+        matched: checked.matched,
+        invalid: checked.invalid,
+        samples: checked.samples.into_iter().map(sample).collect(),
+    }
+}
+
+fn blinded(blinded: Blinded) -> wire::Blinded {
+    wire::Blinded {
+        tenant: blinded.tenant.to_string(),
+        endpoint: blinded.endpoint.to_string(),
+        name: blinded.event_type.to_string(),
+        version: blinded.version.to_string(),
+        types: blinded.types,
+        field: blinded.field,
+        why: blinded.why,
+    }
 }

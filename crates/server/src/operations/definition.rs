@@ -3,12 +3,11 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use tidings_catalog::source::to_value;
 use tidings_event::{EventType, Version};
 
 use crate::app::App;
 use crate::auth::{Caller, Params};
-use crate::catalog::{Form, definition_key, not_found, source_of};
+use crate::catalog::{Form, definition_key, not_found, render, source_of};
 use crate::failure::Failure;
 use crate::query::Query;
 use crate::{json, wire};
@@ -17,7 +16,7 @@ crate::problems!(Problems: RequestInvalid, EventTypeNotFound, NotAcceptable);
 
 /// Read a definition
 ///
-/// As JSON with all shorthands resolved, or, with `Accept: application/yaml`, `text/yaml` or `text/plain`, byte for byte
+/// As JSON with its defaults written out, or, with `Accept: application/yaml`, `text/yaml` or `text/plain`, byte for byte
 /// as it was sent.
 #[utoipa::path(
     get, path = "/v1/event-types/{name}/versions/{version}", tag = "catalog", operation_id = "get_definition",
@@ -50,5 +49,5 @@ pub(crate) async fn definition(
     let name = EventType::parse(&key.name).ok();
     let version = Version::parse(&key.version).ok();
     let found = name.zip(version).and_then(|(name, version)| catalog.definition(&name, &version));
-    json::answer(StatusCode::OK, &to_value(found.ok_or_else(|| not_found(&key))?))
+    json::answer(StatusCode::OK, &render::definition(found.ok_or_else(|| not_found(&key))?))
 }

@@ -279,6 +279,8 @@ pub struct LogReport {
     pub definitions: Vec<DefinitionInLog>,
     /// Endpoints whose filters could not find anything any more.
     pub blinded: Vec<Blinded>,
+    /// Whether these are all of them.
+    pub blinded_complete: bool,
 }
 
 /// What past events say about one definition.
@@ -295,7 +297,7 @@ pub struct DefinitionInLog {
     pub matched: u64,
     /// Those among them that the definition would not take.
     pub invalid: u64,
-    /// The first of those, up to 20.
+    /// Some of those, up to 20, the newest of each tenant first.
     #[schema(max_items = 20)]
     pub samples: Vec<InvalidSample>,
 }
@@ -324,7 +326,13 @@ pub struct Blinded {
     pub tenant: String,
     /// The endpoint's id.
     pub endpoint: String,
-    /// The types that it selects among those that are changed.
+    /// The type of which it would get nothing any more.
+    #[schema(example = "sales.lead.created")]
+    pub name: String,
+    /// The version of the type.
+    #[schema(example = "1")]
+    pub version: String,
+    /// The types that it selects; all when empty.
     pub types: Vec<String>,
     /// The field that its filter looks at.
     #[schema(example = "$.data.amount")]

@@ -187,7 +187,7 @@ fn currencies(name: &str) -> Value {
 
 /// A policy that holds for nothing that is emitted here.
 fn harmless(name: &str) -> Value {
-    json!({"name": name, "types": "nothing.*", "unknown": "observe"})
+    json!({"name": name, "tenant": name, "types": "nothing.*", "unknown": "observe"})
 }
 
 /// Whether an operation without a tenant in its path is about one tenant's data all the same, by what it is sent or

@@ -67,6 +67,8 @@ async fn a_definition_is_answered_as_it_was_sent_and_as_json() {
     }
     let json: wire::Definition = server.admin().get(&path).send().await.expect(200).read();
     assert_eq!((json.owner.as_str(), json.version.as_str()), ("sales", "1"));
+    let defaults = (json.lifecycle.unwrap().stage, json.ordering.unwrap(), json.compatibility.unwrap());
+    assert_eq!(defaults, ("stable".to_owned(), "entity".to_owned(), "published".to_owned()));
     assert_eq!(json.schema["properties"]["amount"]["type"], "number");
     server.admin().get(&path).header("accept", "text/csv").send().await.problem(406, "not_acceptable");
 

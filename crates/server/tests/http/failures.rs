@@ -88,7 +88,6 @@ async fn a_broken_storage_is_a_problem_that_tells_nothing_of_it() {
         "/v1/tenants/acme/quarantine/1",
         "/v1/tenants/acme/violations",
         "/v1/event-types/sales.deal.created/history",
-        "/v1/catalog/entries",
         "/v1/catalog/lineage",
         "/v1/keys",
     ] {

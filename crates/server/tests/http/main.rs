@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod against_log;
 mod bounds;
 mod catalog;
 mod contract;
