@@ -13,7 +13,6 @@ use crate::source::{self, Outline};
 
 mod combined;
 mod definitions;
-mod examined;
 mod published;
 mod sets;
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) fn judge(
     findings.extend(names::lint_definition(definition));
     let sets = combined.sets_for(definition);
     let others = |name: &_, version: &_| combined.definition(name, version);
-    findings.extend(super::examined::examine(definition, &sets, &others));
+    findings.extend(crate::examine::examine(definition, &sets, &others));
     told(definition, findings);
     lifecycle(combined, definition, today, findings);
     versions(combined, definition, findings);

@@ -42,7 +42,7 @@ pub(super) fn judge(combined: &Combined<'_>, set: &Set, change: Change, findings
     for user in users {
         let sets = combined.sets_for(&user);
         let others = |name: &_, version: &_| combined.definition(name, version);
-        let broken = super::examined::examine(&user, &sets, &others);
+        let broken = crate::examine::examine(&user, &sets, &others);
         if let Some(broken) = broken.iter().find(|found| found.severity == Severity::Error) {
             let message = format!("{} would not stand any more: {}", user.key(), broken.message);
             findings.push(error(Subject::Rule, "set_breaks_definition", "/values", message));

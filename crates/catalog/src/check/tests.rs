@@ -73,7 +73,12 @@ fn everything_that_is_wrong_with_a_change_is_said() {
         (
             "in a new version",
             vec![v1.clone()],
-            vec![definition(2, &format!("{narrowed}\nupcast: {{ from: 1, steps: [] }}\nexamples: []"))],
+            vec![definition(
+                2,
+                &format!(
+                    "{narrowed}\nupcast: {{ from: 1, steps: [], tests: [{{ from: {{ id: a }}, to: {{ id: a }} }}] }}\nexamples: []"
+                ),
+            )],
             vec![],
         ),
         ("without an upcast", vec![v1.clone()], vec![definition(2, narrowed)], vec!["upcast_missing"]),
@@ -89,14 +94,26 @@ fn everything_that_is_wrong_with_a_change_is_said() {
         (
             "another owner of one version",
             vec![v1.clone()],
-            vec![definition(2, "owner: crm\nupcast: { from: 1, steps: [] }")],
+            vec![definition(
+                2,
+                "owner: crm\nupcast: { from: 1, steps: [], tests: [{ from: { id: a }, to: { id: a } }] }",
+            )],
             vec!["!owner_differs"],
         ),
-        ("a hole", vec![v1.clone()], vec![definition(3, "upcast: { from: 1, steps: [] }")], vec!["?version_hole"]),
+        (
+            "a hole",
+            vec![v1.clone()],
+            vec![definition(3, "upcast: { from: 1, steps: [], tests: [{ from: { id: a }, to: { id: a } }] }")],
+            vec!["?version_hole"],
+        ),
         (
             "an upcast from nowhere",
             vec![],
-            vec![definition(1, ""), definition(2, ""), definition(3, "upcast: { from: 1, steps: [] }")],
+            vec![
+                definition(1, ""),
+                definition(2, ""),
+                definition(3, "upcast: { from: 1, steps: [], tests: [{ from: { id: a }, to: { id: a } }] }"),
+            ],
             vec!["upcast_missing", "!conversion_not_next"],
         ),
         ("no successor", vec![], vec![definition(1, "lifecycle: { stage: deprecated, sunset: 2027-01-01 }")], vec![]),
@@ -112,7 +129,7 @@ fn everything_that_is_wrong_with_a_change_is_said() {
             "two machines",
             vec![],
             vec![definition(1, "transitions: [{ field: /id, moves: {} }, { field: /id, of: [a.b.moved], moves: {} }]")],
-            vec!["!machine_twice", "machine_type_unknown"],
+            vec!["!machine_twice", "machines_differ", "machine_type_unknown"],
         ),
         ("a removed stable one", vec![v1.clone()], vec![removed(&v1)], vec!["!removed_in_use"]),
         ("a removed draft", vec![definition(1, "lifecycle: draft")], vec![removed(&v1)], vec![]),
