@@ -21,7 +21,9 @@ use crate::source;
 use compiled::Compiled;
 use policies::Policies;
 
+pub use crate::examine::examine;
 pub use crate::transitions::StateRule;
+pub(crate) use compiled::{of_rule, of_step};
 
 /// What becomes of an event by the catalog's rules.
 #[derive(Debug, Clone)]

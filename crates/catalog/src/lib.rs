@@ -12,6 +12,7 @@ pub mod definition;
 pub mod diff;
 mod document;
 pub mod entry;
+pub mod examine;
 pub mod folder;
 pub mod generate;
 pub mod governance;

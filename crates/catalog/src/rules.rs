@@ -137,6 +137,11 @@ impl Expression {
         analyse::may_be_boolean(&self.root)
     }
 
+    /// Whether it looks into the envelope.
+    pub(crate) fn sees_envelope(&self) -> bool {
+        analyse::sees_envelope(&self.root)
+    }
+
     /// The places in the data that it uses, and those that it asks for with `has()`.
     pub(crate) fn mentions(&self) -> (Vec<Pointer>, Vec<Pointer>) {
         let analyse::Mentions { used, tested } = analyse::mentions(&self.root);

@@ -16,6 +16,7 @@ use crate::document::{Borrowed, Document};
 use crate::report::{Finding, Subject};
 
 pub(crate) use explain::bounded;
+pub(crate) use structure::percent_decode;
 
 /// Bytes that the programs of one pattern may take.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;

@@ -13,11 +13,7 @@ pub(super) struct Mentions {
 
 /// What an expression speaks of.
 pub(super) fn mentions(root: &Ir) -> Mentions {
-    let mut walk = Walk { found: Mentions::default(), variables: Vec::new() };
-    if let Some(path) = walk.look(root) {
-        walk.found.used.push(path);
-    }
-    let Mentions { mut used, mut tested } = walk.found;
+    let Mentions { mut used, mut tested } = walk(root).found;
     for paths in [&mut used, &mut tested] {
         paths.sort();
         paths.dedup();
@@ -25,8 +21,20 @@ pub(super) fn mentions(root: &Ir) -> Mentions {
     Mentions { used, tested }
 }
 
+/// Whether an expression looks into the envelope.
+pub(super) fn sees_envelope(root: &Ir) -> bool {
+    walk(root).envelope
+}
+
+fn walk(root: &Ir) -> Walk {
+    let mut walk = Walk { found: Mentions::default(), envelope: false, variables: Vec::new() };
+    walk.uses(root);
+    walk
+}
+
 struct Walk {
     found: Mentions,
+    envelope: bool,
     /// The places that the loops around are at; none where that is not a place in the data.
     variables: Vec<Option<Vec<String>>>,
 }
@@ -48,7 +56,11 @@ impl Walk {
                 self.uses(by);
                 self.look(of).map(|path| joined(path, crate::pointer::WILDCARD))
             }
-            Ir::Const(_) | Ir::Event(_) | Ir::HasEvent(_) | Ir::SizeOfSet(_) => None,
+            Ir::Event(_) | Ir::HasEvent(_) => {
+                self.envelope = true;
+                None
+            }
+            Ir::Const(_) | Ir::SizeOfSet(_) => None,
             Ir::InSet(a, _) | Ir::Not(a) | Ir::Negate(a) | Ir::Matches(a, _) => {
                 self.uses(a);
                 None
