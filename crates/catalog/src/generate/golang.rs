@@ -223,7 +223,7 @@ fn module_of(event: &EventModel, package: &str) -> String {
             .gap();
         }
     }
-    head.into_text() + &body
+    head.into_text() + "\n" + &body
 }
 
 /// Whether the code, its comments aside, speaks of a package.

@@ -86,6 +86,18 @@ impl Scope {
             .expect("a finite set does not hold every number")
     }
 
+    /// Names for all of these, each what it is called in JSON and what it would be called here. One that is called here
+    /// as in JSON keeps that name, whatever stands before it.
+    pub(super) fn take_all<'n>(
+        &mut self,
+        wanted: impl Iterator<Item = (&'n str, String)> + Clone,
+        joint: &str,
+    ) -> Vec<String> {
+        let kept: Vec<Option<String>> =
+            wanted.clone().map(|(json, name)| (json == name).then(|| self.take(&name, joint))).collect();
+        kept.into_iter().zip(wanted).map(|(kept, (_, name))| kept.unwrap_or_else(|| self.take(&name, joint))).collect()
+    }
+
     fn same(name: &str) -> String {
         name.chars().filter(|character| *character != '_').map(|character| character.to_ascii_lowercase()).collect()
     }
@@ -122,6 +134,13 @@ mod tests {
         let taken: Vec<String> =
             ["lead_id", "leadid", "LEAD_ID", "additional"].iter().map(|name| scope.take(name, "_")).collect();
         assert_eq!(taken, ["lead_id", "leadid_2", "LEAD_ID_3", "additional_2"]);
+    }
+
+    #[test]
+    fn a_name_that_needs_no_change_is_not_changed() {
+        let wanted = [("leadId", "lead_id"), ("lead_id", "lead_id")];
+        let wanted = wanted.into_iter().map(|(json, name)| (json, name.to_owned()));
+        assert_eq!(Scope::default().take_all(wanted, "_"), ["lead_id_2", "lead_id"]);
     }
 
     #[test]

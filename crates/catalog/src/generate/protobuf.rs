@@ -186,15 +186,17 @@ fn declare_record(code: &mut Code, named: &Named, record: &Record, event: &Event
     let numbers = lock.fields(&named.name, None, &wanted);
     let body = |code: &mut Code| {
         reserve(code, &numbers.reserved);
-        let mut scope = Scope::without(&["additional"]);
-        for ((member, (marked, of)), number) in record.members.iter().zip(&types).zip(&numbers.given) {
+        let name = |member: &Member| names::snake(&member.json, "member");
+        let names = Scope::without(&["additional"])
+            .take_all(record.members.iter().map(|member| (member.json.as_str(), name(member))), "_");
+        let members = record.members.iter().zip(&names);
+        for (((member, name), (marked, of)), number) in members.zip(&types).zip(&numbers.given) {
             code.comment("//", &text::member_docs(member));
             if member.required && matches!(member.shape, Shape::Nullable(_)) {
                 code.line("// Null where it is not set.");
             }
-            let name = scope.take(&names::snake(&member.json, "member"), "_");
             let mark = if *marked { "optional " } else { "" };
-            code.line(format!("{mark}{of} {name} = {number}{};", settings(member, &name)));
+            code.line(format!("{mark}{of} {name} = {number}{};", settings(member, name)));
         }
         let mut json = "*".to_owned();
         while record.members.iter().any(|member| member.json == json) {

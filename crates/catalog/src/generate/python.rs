@@ -1,9 +1,13 @@
 //! A package for Python 3.9 and later: dataclasses with type hints, and no dependency.
 
-use super::model::{EventModel, Form, Format, Member, Model, Named, Record, Shape, Union};
+use super::model::{EventModel, Form, Member, Model, Named, Record, Shape, Union};
 use super::names::{self, Scope, unreserved};
 use super::text::{self, Code, prose, quoted};
 use super::{File, Options};
+
+use shapes::{decoder, encode_expression, encoder, kind_of, type_of};
+
+mod shapes;
 
 /// What is the same for every catalog.
 const ENVELOPE: &str = include_str!("python/envelope.py");
@@ -115,11 +119,11 @@ fn init(model: &Model, options: &Options) -> String {
     docstring(&mut code, &lines);
     code.gap().line("from __future__ import annotations").gap();
     code.line("from typing import Any, Dict, List, Mapping, Tuple, Type, Union").gap();
-    let envelope = ["Context", "Entity", "Event", "Metadata", "NewEvent", "ParseError", "Source", "UnknownEvent"];
+    let envelope = ["Context", "Entity", "Event", "Metadata", "NewEvent", "Source", "UnknownEvent"];
+    let shapes = ["MISSING", "CalendarDate", "DateTime", "Missing", "ParseError", "Uuid"];
     code.line(format!("from ._envelope import {}, read_event", envelope.join(", ")));
-    code.line("from ._shapes import MISSING, CalendarDate, DateTime, Missing, Uuid");
-    let mut exported: Vec<String> = envelope.iter().map(|name| (*name).to_owned()).collect();
-    exported.extend(["MISSING", "CalendarDate", "DateTime", "Missing", "Uuid"].map(str::to_owned));
+    code.line(format!("from ._shapes import {}", shapes.join(", ")));
+    let mut exported: Vec<String> = envelope.iter().chain(&shapes).map(|name| (*name).to_owned()).collect();
     for event in &model.events {
         let mut names = vec![event.name.clone()];
         names.extend(event.types.iter().map(|named| named.name.clone()));
@@ -179,12 +183,17 @@ fn module(event: &EventModel) -> String {
     code.line("import enum").line("from dataclasses import dataclass, field");
     code.line("from typing import Any, Dict, List, Mapping, Optional, Tuple, Union").gap();
     code.line("from . import _shapes as shapes");
-    code.line("from ._envelope import Event, ParseError");
-    code.line("from ._shapes import MISSING, CalendarDate, DateTime, Missing, Uuid").gap();
-    // What a union's alias names must be there before it.
-    let (aliases, classes): (Vec<&Named>, Vec<&Named>) =
-        event.types.iter().partition(|named| matches!(named.form, Form::Union(_) | Form::Kinds(_)));
-    for named in classes.into_iter().chain(aliases) {
+    code.line("from ._envelope import Event");
+    code.line("from ._shapes import MISSING, CalendarDate, DateTime, Missing, ParseError, Uuid").gap();
+    // Defaults speak of enums, and aliases of classes, which must be there before them.
+    let rank = |named: &Named| match named.form {
+        Form::Enum(_) => 0,
+        Form::Record(_) => 1,
+        Form::Union(_) | Form::Kinds(_) | Form::Map(_) => 2,
+    };
+    let mut types: Vec<&Named> = event.types.iter().collect();
+    types.sort_by_key(|named| rank(named));
+    for named in types {
         code.gap().line("");
         declare(&mut code, named, event);
     }
@@ -321,11 +330,9 @@ fn declare_union(code: &mut Code, name: &str, docs: &[String], union: &Union, ev
 
 fn declare_record(code: &mut Code, name: &str, docs: &[String], record: &Record, event: &EventModel) {
     let mut scope = Scope::without(&["additional", "from_json", "to_json"]);
-    let fields: Vec<(String, &Member)> = record
-        .members
-        .iter()
-        .map(|member| (scope.take(&unreserved(names::snake(&member.json, "member"), RESERVED), "_"), member))
-        .collect();
+    let field_name = |member: &Member| unreserved(names::snake(&member.json, "member"), RESERVED);
+    let names = scope.take_all(record.members.iter().map(|member| (member.json.as_str(), field_name(member))), "_");
+    let fields: Vec<(String, &Member)> = names.into_iter().zip(&record.members).collect();
     let (given, preset): (Vec<_>, Vec<_>) =
         fields.iter().partition(|(_, member)| member.required && member.constant.is_none());
     code.line("@dataclass");
@@ -337,7 +344,10 @@ fn declare_record(code: &mut Code, name: &str, docs: &[String], record: &Record,
             code.line(format!("{field}: {}{initial}", field_type(member, event)));
             docstring(code, &text::member_docs(member));
         }
-        code.line(format!("additional: Dict[str, {}] = field(default_factory=dict)", type_of(&record.rest, event)));
+        code.line(format!(
+            "additional: Dict[str, {}] = field(default_factory=dict)",
+            type_of(&record.rest, event).replace('"', "")
+        ));
         docstring(code, &prose("Members that the schema does not declare, kept as they came."));
         code.gap().line("@classmethod");
         let decode = |code: &mut Code| {
@@ -390,7 +400,8 @@ fn declare_record(code: &mut Code, name: &str, docs: &[String], record: &Record,
 }
 
 fn field_type(member: &Member, event: &EventModel) -> String {
-    let value = type_of(&member.shape, event);
+    // Annotations are not looked at when the module is read, so names need no quotes there.
+    let value = type_of(&member.shape, event).replace('"', "");
     match (member.required, member.shape.takes_null()) {
         (true, _) => value,
         (false, false) => format!("Optional[{value}]"),
@@ -407,106 +418,5 @@ fn initial(member: &Member, event: &EventModel) -> String {
         (None, true, _) => String::new(),
         (_, false, false) => " = None".to_owned(),
         (_, false, true) => " = MISSING".to_owned(),
-    }
-}
-
-fn type_of(shape: &Shape, event: &EventModel) -> String {
-    match shape {
-        Shape::Text(Format::Plain) => "str".to_owned(),
-        Shape::Text(Format::DateTime) => "DateTime".to_owned(),
-        Shape::Text(Format::Date) => "CalendarDate".to_owned(),
-        Shape::Text(Format::Uuid) => "Uuid".to_owned(),
-        Shape::Integer { .. } => "int".to_owned(),
-        Shape::Number => "float".to_owned(),
-        Shape::Boolean => "bool".to_owned(),
-        Shape::Raw => "Any".to_owned(),
-        Shape::List(item) => format!("List[{}]", type_of(item, event)),
-        Shape::Tuple(items) => {
-            let items: Vec<String> = items.iter().map(|item| type_of(item, event)).collect();
-            format!("Tuple[{}]", items.join(", "))
-        }
-        Shape::Map(value) => format!("Dict[str, {}]", type_of(value, event)),
-        Shape::Nullable(inner) => format!("Optional[{}]", type_of(inner, event)),
-        // In quotes: an alias is made when the module is read, and may speak of what stands below it.
-        Shape::Named(index) => format!("\"{}\"", event.types[*index].name),
-    }
-}
-
-/// What reads a shape, as an expression that is called with the JSON and its place.
-fn decoder(shape: &Shape, event: &EventModel) -> String {
-    match shape {
-        Shape::Text(_) => "shapes.string".to_owned(),
-        Shape::Integer { .. } => "shapes.integer".to_owned(),
-        Shape::Number => "shapes.number".to_owned(),
-        Shape::Boolean => "shapes.boolean".to_owned(),
-        Shape::Raw => "shapes.anything".to_owned(),
-        Shape::List(item) => format!("shapes.list_of({})", decoder(item, event)),
-        Shape::Tuple(items) => {
-            let items: Vec<String> = items.iter().map(|item| decoder(item, event)).collect();
-            format!("shapes.tuple_of({})", items.join(", "))
-        }
-        Shape::Map(value) => format!("shapes.dict_of({})", decoder(value, event)),
-        Shape::Nullable(inner) => format!("shapes.nullable({})", decoder(inner, event)),
-        Shape::Named(index) => {
-            let named = &event.types[*index];
-            match named.form {
-                Form::Record(_) => format!("{}.from_json", named.name),
-                Form::Enum(_) => format!("shapes.enum_of({})", named.name),
-                Form::Union(_) | Form::Kinds(_) | Form::Map(_) => format!("_decode_{}", named.name),
-            }
-        }
-    }
-}
-
-/// What writes a shape, as an expression that is called with the value; none where the value is its own JSON.
-fn encoder(shape: &Shape, event: &EventModel) -> Option<String> {
-    match shape {
-        Shape::List(_) | Shape::Tuple(_) | Shape::Map(_) | Shape::Nullable(_) => {
-            let plain = encode_expression(shape, "value", event) == "value";
-            (!plain).then(|| "shapes.encode".to_owned())
-        }
-        Shape::Named(index) => {
-            let named = &event.types[*index];
-            Some(match named.form {
-                Form::Record(_) => format!("{}.to_json", named.name),
-                Form::Enum(_) => "str".to_owned(),
-                Form::Union(_) | Form::Kinds(_) | Form::Map(_) => format!("_encode_{}", named.name),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// The JSON of an expression of a shape.
-fn encode_expression(shape: &Shape, expression: &str, event: &EventModel) -> String {
-    match shape {
-        Shape::Named(index) => match event.types[*index].form {
-            Form::Record(_) => format!("{expression}.to_json()"),
-            Form::Enum(_) => format!("{expression}.value"),
-            Form::Union(_) | Form::Kinds(_) | Form::Map(_) => format!("shapes.encode({expression})"),
-        },
-        Shape::List(inner) | Shape::Map(inner) | Shape::Nullable(inner) => {
-            let inner = encode_expression(inner, "value", event);
-            if inner == "value" { expression.to_owned() } else { format!("shapes.encode({expression})") }
-        }
-        Shape::Tuple(_) => format!("shapes.encode({expression})"),
-        _ => expression.to_owned(),
-    }
-}
-
-fn kind_of(shape: &Shape, event: &EventModel) -> &'static str {
-    match shape {
-        Shape::Text(_) => "string",
-        Shape::Integer { .. } | Shape::Number => "number",
-        Shape::Boolean => "boolean",
-        Shape::List(_) | Shape::Tuple(_) => "list",
-        Shape::Map(_) => "dict",
-        Shape::Nullable(inner) => kind_of(inner, event),
-        Shape::Raw => "anything",
-        Shape::Named(index) => match &event.types[*index].form {
-            Form::Enum(_) => "string",
-            Form::Kinds(_) => "anything",
-            Form::Record(_) | Form::Union(_) | Form::Map(_) => "dict",
-        },
     }
 }

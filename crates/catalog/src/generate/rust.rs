@@ -236,11 +236,9 @@ fn kind_words(shape: &Shape) -> &'static str {
 
 fn declare_record(code: &mut Code, named: &Named, record: &Record, event: &EventModel) {
     let mut scope = Scope::without(&["additional"]);
-    let fields: Vec<(String, &Member)> = record
-        .members
-        .iter()
-        .map(|member| (scope.take(&unreserved(names::snake(&member.json, "member"), RESERVED), "_"), member))
-        .collect();
+    let name = |member: &Member| unreserved(names::snake(&member.json, "member"), RESERVED);
+    let names = scope.take_all(record.members.iter().map(|member| (member.json.as_str(), name(member))), "_");
+    let fields: Vec<(String, &Member)> = names.into_iter().zip(&record.members).collect();
     code.line("#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]");
     let body = |code: &mut Code| {
         for (field, member) in &fields {

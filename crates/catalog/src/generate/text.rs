@@ -77,7 +77,13 @@ pub(super) fn prose(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.split(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}', '\u{b}', '\u{c}']) {
         let clean: String = paragraph.chars().filter(|character| !is_treacherous(*character)).collect();
-        let clean = clean.replace("```", "'''").replace("\"\"\"", "'''").replace("*/", "* /").replace("/*", "/ *");
+        let mut clean = clean.replace("```", "").replace("*/", "* /").replace("/*", "/ *");
+        // Two quotes in a row mean something else to Go, three to Python.
+        for (pair, single) in [("\"\"", "\""), ("''", "'"), ("``", "`")] {
+            while clean.contains(pair) {
+                clean = clean.replace(pair, single);
+            }
+        }
         let mut line = String::new();
         for word in clean.split_whitespace() {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > PROSE_COLUMNS {
@@ -240,7 +246,7 @@ mod tests {
     #[test]
     fn no_text_ends_the_comment_it_stands_in() {
         let lines = prose("a */ b /* c \"\"\" ``` \u{202e}d\u{0}\r\n\n\n  e  \u{2028}f\n");
-        assert_eq!(lines, ["a * / b / * c ''' ''' d", "", "e", "f"]);
+        assert_eq!(lines, ["a * / b / * c \" d", "", "e", "f"]);
     }
 
     #[test]

@@ -38,17 +38,19 @@ pub(super) fn types(definition: &Definition, event: &str, scope: &mut Scope) -> 
 enum Place {
     /// Its shape is being found.
     Open,
-    /// It has this type, which may still be in the making.
-    Begun(usize),
+    /// It has this shape, of a type that is still in the making.
+    Begun(Shape),
     /// It has this shape.
     Done(Shape),
 }
 
 /// Where a type is made: at a place that others may refer to, or as the data itself, under the name that waits for it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct At<'a> {
     place: Option<&'a str>,
     root: Option<&'a str>,
+    /// Whether `null` may stand at the place as well.
+    nullable: bool,
 }
 
 struct Builder<'b> {
@@ -74,10 +76,10 @@ impl Builder<'_> {
         let notes = flat.notes.clone();
         self.types.push(None);
         for alias in [String::new(), place] {
-            self.places.insert(alias, Place::Begun(0));
+            self.places.insert(alias, Place::Begun(Shape::Named(0)));
         }
         let name = self.scope.take(&format!("{}Data", self.event), "N");
-        if self.choice(&flat, "", At { place: None, root: Some(&name) }).is_some() {
+        if self.choice(&flat, "", At { root: Some(&name), ..At::default() }).is_some() {
             return;
         }
         let form = if flat.members.is_empty() && flat.required.is_empty() {
@@ -91,8 +93,7 @@ impl Builder<'_> {
     /// The shape of what stands at a place; `path` is what its type would be called, after the event's name.
     fn shape(&mut self, place: &str, path: &str) -> Shape {
         match self.places.get(place) {
-            Some(Place::Begun(index)) => return Shape::Named(*index),
-            Some(Place::Done(shape)) => return shape.clone(),
+            Some(Place::Begun(shape) | Place::Done(shape)) => return shape.clone(),
             // A list of lists of lists without end: no type but raw JSON can say that without a name of its own.
             Some(Place::Open) => return Shape::Raw,
             None => {}
@@ -122,20 +123,21 @@ impl Builder<'_> {
         if kinds.contains(&Kind::Number) {
             kinds.remove(&Kind::Integer);
         }
-        let shape = if let Some(shape) = self.choice(flat, path, At { place, root: None }) {
+        let at = At { place, root: None, nullable };
+        let shape = if let Some(shape) = self.choice(flat, path, at) {
             shape
         } else if kinds.len() > 1 {
-            self.kinds(&kinds, flat, path, place)
+            self.kinds(&kinds, flat, path, at)
         } else {
             match kinds.first() {
-                Some(kind) => self.of_kind(*kind, flat, path, place),
+                Some(kind) => self.of_kind(*kind, flat, path, at),
                 None => Shape::Raw,
             }
         };
         if nullable { shape.or_null() } else { shape }
     }
 
-    fn of_kind(&mut self, kind: Kind, flat: &Flat, path: &str, place: Option<&str>) -> Shape {
+    fn of_kind(&mut self, kind: Kind, flat: &Flat, path: &str, at: At<'_>) -> Shape {
         match kind {
             Kind::Null => Shape::Raw,
             Kind::Boolean => Shape::Boolean,
@@ -152,7 +154,7 @@ impl Builder<'_> {
                 Shape::Map(Box::new(self.rest(flat, path)))
             }
             Kind::Object => {
-                let index = self.begin(place);
+                let index = self.begin(at);
                 let name = self.name(path);
                 let form = Form::Record(self.record(flat, path));
                 self.finish(index, name, flat.notes.clone(), form)
@@ -271,16 +273,17 @@ impl Builder<'_> {
     }
 
     fn add_enum(&mut self, values: Vec<EnumValue>, notes: Notes, path: &str) -> Shape {
-        let index = self.begin(None);
+        let index = self.begin(At::default());
         let name = self.name(path);
         self.finish(index, name, notes, Form::Enum(values))
     }
 
     /// The shape of several kinds.
-    fn kinds(&mut self, kinds: &BTreeSet<Kind>, flat: &Flat, path: &str, place: Option<&str>) -> Shape {
-        let index = self.begin(place);
+    fn kinds(&mut self, kinds: &BTreeSet<Kind>, flat: &Flat, path: &str, at: At<'_>) -> Shape {
+        let index = self.begin(at);
         let name = self.name(path);
-        let shapes = kinds.iter().map(|kind| self.of_kind(*kind, flat, &format!("{path}Object"), None)).collect();
+        let shapes =
+            kinds.iter().map(|kind| self.of_kind(*kind, flat, &format!("{path}Object"), At::default())).collect();
         self.finish(index, name, flat.notes.clone(), Form::Kinds(shapes))
     }
 
@@ -294,6 +297,7 @@ impl Builder<'_> {
         let nullable = branches.iter().any(|(_, branch)| is_null(branch));
         let solid: Vec<&(String, Flat)> = branches.iter().filter(|(_, branch)| !is_null(branch)).collect();
         let bare = base.members.is_empty() && base.required.is_empty() && base.rest.is_empty();
+        let at = At { nullable: at.nullable || nullable, ..at };
         let shape = match solid.as_slice() {
             [] => return None,
             _ if at.root.is_some() => self.tagged(&solid, &base, path, at),
@@ -345,7 +349,7 @@ impl Builder<'_> {
         })?;
         let (index, name) = match at.root {
             Some(name) => (0, name.to_owned()),
-            None => (self.begin(at.place), self.name(path)),
+            None => (self.begin(at), self.name(path)),
         };
         let bare = base.members.is_empty() && base.required.is_empty() && base.rest.is_empty();
         let mut variants = Vec::new();
@@ -355,7 +359,7 @@ impl Builder<'_> {
             let record = match shape {
                 Shape::Named(record) if self.is_record(record, branch) => record,
                 _ => {
-                    let record = self.begin(None);
+                    let record = self.begin(At::default());
                     let name = self.name(&path);
                     let form = Form::Record(self.record(&whole, &path));
                     self.finish(record, name, whole.notes, form);
@@ -393,7 +397,7 @@ impl Builder<'_> {
                 return None;
             }
         }
-        let index = self.begin(at.place);
+        let index = self.begin(at);
         let name = self.name(path);
         let mut shapes = Vec::new();
         for (number, (place, _)) in branches.iter().enumerate() {
@@ -403,11 +407,13 @@ impl Builder<'_> {
     }
 
     /// Keeps an index for a type that is about to be made, so that what it is made of can refer to it.
-    fn begin(&mut self, place: Option<&str>) -> usize {
+    fn begin(&mut self, at: At<'_>) -> usize {
         let index = self.types.len();
         self.types.push(None);
-        if let Some(place) = place {
-            self.places.insert(place.to_owned(), Place::Begun(index));
+        if let Some(place) = at.place {
+            let shape = Shape::Named(index);
+            let shape = if at.nullable { shape.or_null() } else { shape };
+            self.places.insert(place.to_owned(), Place::Begun(shape));
         }
         index
     }

@@ -263,7 +263,7 @@ def _read_pair(value: Any, at: str) -> "tuple[str, str]":
     )
 
 
-P = TypeVar("P")
+P = TypeVar("P", Entity, Context)
 
 
 def _optional(of: Type[P], members: Dict[str, Any], at: str, name: str) -> Optional[P]:
