@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_catalog::definition::{Class, Definition, Pointer, Stage};
 use tidings_catalog::infer::Inference;
+use tidings_catalog::judge::examine;
 use tidings_catalog::limits::DEFINITION_BYTES_MAX;
+use tidings_catalog::report::Severity;
 use tidings_catalog::schema::Schema;
 use tidings_catalog::source;
 use tidings_event::{
@@ -46,6 +48,9 @@ fn assert_sound(definition: &Definition, documents: &[Value]) {
         let broken = schema.violations(document, 3);
         assert!(broken.is_empty(), "{document}\n{broken:?}\n{}", definition.schema);
     }
+    let found = examine(definition, &std::collections::BTreeMap::new(), &|_, _| None);
+    let wrong: Vec<_> = found.iter().filter(|finding| finding.severity > Severity::Info).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}\n{written}");
     assert_eq!(definition.lifecycle.stage, Stage::Draft);
 }
 

@@ -1,14 +1,17 @@
 //! The catalogs that people start from are sound, whole and say what they promise.
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tidings_catalog::check::{Known, check};
 use tidings_catalog::definition::{Definition, Stage};
 use tidings_catalog::entry::Kind;
 use tidings_catalog::folder::Folder;
-use tidings_catalog::report::Severity;
+use tidings_catalog::judge::examine;
+use tidings_catalog::report::{Finding, Severity};
 use tidings_catalog::schema::Schema;
 use tidings_catalog::source;
 
@@ -51,18 +54,41 @@ fn every_folder_is_one_of_the_catalogs() {
     assert_eq!(names, BTreeSet::from(CATALOGS.map(str::to_owned)));
 }
 
+/// What stops or should be looked at, a line each.
+fn told(at: &str, findings: &[Finding]) -> Vec<String> {
+    let bad = findings.iter().filter(|finding| finding.severity > Severity::Info);
+    bad.map(|finding| format!("{at} {} {}: {}", finding.path, finding.code, finding.message)).collect()
+}
+
 #[test]
 fn checking_finds_neither_errors_nor_warnings() {
+    let mut bad = Vec::new();
     for catalog in CATALOGS {
         let proposed = folder(catalog).entries();
-        let known = tidings_catalog::check::Known::new([]);
-        let report = tidings_catalog::check::check(&known, &proposed, jiff::civil::date(2026, 3, 15));
-        for entry in &report.entries {
-            let bad: Vec<_> = entry.findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
-            assert!(bad.is_empty(), "{catalog}: {:?}\n{bad:#?}", entry.key);
-        }
+        let report = check(&Known::new([]), &proposed, jiff::civil::date(2026, 3, 15));
         assert_eq!(report.entries.len(), proposed.len());
+        for entry in &report.entries {
+            bad.extend(told(&format!("{} {}", entry.key.name, entry.key.version), &entry.findings));
+        }
     }
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn examining_finds_neither_errors_nor_warnings() {
+    let mut bad = Vec::new();
+    for catalog in CATALOGS {
+        let all: Vec<Arc<Definition>> = definitions(catalog).into_iter().map(Arc::new).collect();
+        let sets = folder(catalog).entries().into_iter().filter(|entry| entry.key.kind == Kind::Set);
+        let sets = sets.map(|entry| source::read_set(&entry.source.unwrap()).unwrap());
+        let sets = sets.map(|set| (set.name.clone(), set)).collect();
+        for definition in &all {
+            let others = |name: &_, version: &_| all.iter().find(|d| d.name == *name && d.version == *version).cloned();
+            let found = examine(definition, &sets, &others);
+            bad.extend(told(&format!("{} {}", definition.name, definition.version), &found));
+        }
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 #[test]
@@ -145,7 +171,7 @@ fn every_read_me_names_every_type() {
 
 #[test]
 fn catalogs_can_be_merged() {
-    let mut merged = std::collections::BTreeMap::new();
+    let mut merged = BTreeMap::new();
     for entry in CATALOGS.iter().flat_map(|catalog| folder(catalog).entries()) {
         let before = merged.insert(entry.key.clone(), entry.source.clone());
         assert!(before.is_none_or(|before| before == entry.source), "{:?}", entry.key);
