@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, outbox, serve, tail, tenants,
-    verify_consumer,
+    catalog, config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, outbox, serve, tail,
+    tenants, verify_consumer,
 };
 use crate::config::flags::{ClientScope, Flags};
 use crate::term::ColorChoice;
@@ -23,7 +23,7 @@ Try it:
 
 Exit codes:
   0  done
-  1  failed, or a check of `doctor`, `demo` or `verify-consumer` did
+  1  failed, or a check of `catalog`, `doctor`, `demo` or `verify-consumer` did
   2  wrong command line or configuration
   3  the server or database cannot be reached or is not available
   4  the server refused the request; standard error says why
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Look after events that an endpoint did not take
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// Declare events: check, publish, generate, document
+    #[command(subcommand)]
+    Catalog(Box<catalog::CatalogCommand>),
     /// Relay a tenant's live events, signed, to a receiver on this machine
     Listen(listen::ListenArgs),
     /// Find out what a receiver of webhooks gets wrong

@@ -30,6 +30,12 @@ impl Context {
         let key = key(&layers)?;
         Ok(Api::new(&layers.get("url").text, Some(key))?)
     }
+
+    /// A server by its URL, with the same key.
+    pub(crate) fn api_at(&self, client: &Client, url: &str) -> Result<Api, Failure> {
+        let layers = config::load(&client.flags.given, self.file.clone())?;
+        Ok(Api::new(url, Some(key(&layers)?))?)
+    }
 }
 
 /// The API key in force.

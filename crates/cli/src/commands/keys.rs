@@ -27,7 +27,7 @@ pub(crate) enum Role {
 pub(crate) enum KeysCommand {
     /// Make a key; it is shown this once
     #[command(
-        after_help = "Examples:\n  tidings keys create --role producer --type-prefix sales. --description 'sales service'\n  \
+        after_help = "Examples:\n  tidings keys create --role producer --service sales --type-prefix sales. --description 'sales service'\n  \
                             tidings keys create --role consumer --tenant acme --expires 2027-01-01T00:00:00Z"
     )]
     Create {
@@ -40,6 +40,9 @@ pub(crate) enum KeysCommand {
         /// Types that a producer owns, like `sales.`; may be given several times [default: all]
         #[arg(long = "type-prefix", value_name = "PREFIX")]
         type_prefixes: Vec<String>,
+        /// The service that a producer is: it emits in this name, and only types that the catalog says it owns
+        #[arg(long, value_name = "SERVICE")]
+        service: Option<String>,
         /// What it is for
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
@@ -68,10 +71,13 @@ pub(crate) enum KeysCommand {
 pub(crate) fn run(context: &Context, command: &KeysCommand) -> Result<(), Failure> {
     let voice = context.voice;
     match command {
-        KeysCommand::Create { role, tenants, type_prefixes, description, expires, client } => {
+        KeysCommand::Create { role, tenants, type_prefixes, service, description, expires, client } => {
             let role = role.to_possible_value().map(|value| value.get_name().to_owned());
             let mut body =
                 json!({"role": role, "tenants": tenants, "type_prefixes": type_prefixes, "description": description});
+            if let Some(service) = service {
+                body["service"] = Value::from(service.as_str());
+            }
             if let Some(expires) = expires {
                 body["expires_at"] = Value::from(expires.as_str());
             }
@@ -101,9 +107,10 @@ pub(crate) fn run(context: &Context, command: &KeysCommand) -> Result<(), Failur
 }
 
 fn show(entries: &[Value]) -> Result<(), Failure> {
-    let mut rows = table(&["id", "role", "tenants", "types", "description", "expires", "revoked"]);
+    let mut rows = table(&["id", "role", "tenants", "types", "service", "description", "expires", "revoked"]);
     for entry in entries {
-        let members = ["/id", "/role", "/tenants", "/type_prefixes", "/description", "/expires_at", "/revoked_at"];
+        let members =
+            ["/id", "/role", "/tenants", "/type_prefixes", "/service", "/description", "/expires_at", "/revoked_at"];
         rows.add_row(members.map(|member| text(entry, member)));
     }
     say_table(&rows)

@@ -1,5 +1,6 @@
 //! One module a command: its arguments and what it does.
 
+pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Intents(command) => intents::run(&context, &command),
         Command::Endpoints(command) => endpoints::run(&context, &command),
         Command::DeadLetters(command) => dead_letters::run(&context, &command),
+        Command::Catalog(command) => catalog::run(&context, &command),
         Command::Listen(args) => listen::run(&context, args),
         Command::VerifyConsumer(args) => verify_consumer::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, &args),

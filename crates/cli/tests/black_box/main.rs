@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
 
+mod catalog;
 mod config;
 mod demo;
 mod doctor;
