@@ -73,13 +73,13 @@ impl Door {
         }
         let fates = judge_all(&catalog, events).await?;
         let (judged, returning) = self.pass(emitter, fates).await?;
-        let count = judged.len();
         match self.appender.append_judged(judged).await {
-            Err(AppendError::Rejected { violations }) => Err(self.turn_back(emitter, violations, returning).await?),
-            outcome => {
-                counter!(names::CATALOG_JUDGED, "outcome" => "passed").increment(count as u64);
-                outcome
+            Ok(receipts) => {
+                counter!(names::CATALOG_JUDGED, "outcome" => "passed").increment(receipts.len() as u64);
+                Ok(receipts)
             }
+            Err(AppendError::Rejected { violations }) => Err(self.turn_back(emitter, violations, returning).await?),
+            Err(error) => Err(error),
         }
     }
 
@@ -94,7 +94,13 @@ impl Door {
         outcomes.resize_with(events.len(), || None);
         for (index, violations) in self.not_owned(&catalog, emitter, &events) {
             counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(1);
-            set(&mut outcomes, index, refused(ErrorCode::Forbidden, violations));
+            // One that the log holds was its emitter's when it was taken.
+            let is_taken = match events.get(index) {
+                Some(event) => self.is_duplicate(event).await?,
+                None => false,
+            };
+            let outcome = if is_taken { Outcome::Taken } else { refused(ErrorCode::Forbidden, violations) };
+            set(&mut outcomes, index, outcome);
         }
         let mut own = outcomes.iter().map(Option::is_none);
         let (places, events): (Vec<usize>, Vec<Event>) =
