@@ -70,9 +70,15 @@ impl Admission {
         Ok(StreamPlace { _place: place })
     }
 
-    /// A place for a look through the past events of many tenants.
+    /// A place for a look through the past events of many tenants. Such looks count together, as those of a tenant
+    /// without a name: there is none.
     pub(crate) fn scan_of_all(&self) -> Result<Place, Failure> {
-        self.scans.take(&TenantId::trusted(""))
+        self.scans.take(&TenantId::trusted("")).map_err(|failure| match failure.code() {
+            ErrorCode::RateLimited => {
+                Failure::new(ErrorCode::RateLimited, "As many checks against the log are under way as may be.")
+            }
+            _ => failure,
+        })
     }
 
     /// A place for a look through a tenant's past events.

@@ -1,11 +1,14 @@
 //! What every operation has at hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tidings_catalog::entry::Key;
 use tidings_engine::Engine;
 use tidings_event::CursorKey;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Bounds};
@@ -31,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Requests,
     pub(crate) metrics: &'static PrometheusHandle,
     pub(crate) openapi: Bytes,
+    /// The AsyncAPI document of the catalog, and of which state of it.
+    pub(crate) asyncapi: Mutex<Option<(Arc<BTreeMap<Key, u64>>, Bytes)>>,
     /// Cancelled when the shutdown begins: streams end, waiting readers are answered.
     pub(crate) closing: CancellationToken,
 }
@@ -47,6 +52,7 @@ pub(crate) fn assemble(engine: Engine, options: ServerOptions, bounds: Bounds, o
         requests: Requests::default(),
         metrics: install_metrics(),
         openapi,
+        asyncapi: Mutex::default(),
         closing: CancellationToken::new(),
     })
 }

@@ -23,7 +23,7 @@ pub(crate) fn event(recorded: &Recorded, format: Format, out: &mut Vec<u8>) {
 pub(crate) fn feed_event(shared: &FeedEvent, format: Format, out: &mut Vec<u8>) {
     match format {
         Format::Native => out.extend_from_slice(shared.native()),
-        Format::CloudEvents => cloudevents::write_structured(&shared.recorded, out),
+        Format::CloudEvents => shared.write_cloudevent(out),
     }
 }
 

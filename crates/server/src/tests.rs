@@ -98,3 +98,13 @@ async fn looks_through_past_events_are_bounded_for_all_and_for_each_tenant() {
     let limited = Limited::new(Bounds::default()).await;
     limited.check("POST", path, "{}", 200, "matched").await;
 }
+
+#[tokio::test]
+async fn checks_against_the_log_are_bounded_like_other_looks_through_past_events() {
+    const BODY: &str = r#"{"definitions":[{"name":"sales.lead.created","version":"1","owner":"s","schema":{}}]}"#;
+    let path = "/v1/catalog/check-log";
+    let limited = Limited::new(Bounds { scans: 0, ..Bounds::default() }).await;
+    limited.check("POST", path, BODY, 503, "overloaded").await;
+    let limited = Limited::new(Bounds { tenant_scans: 0, ..Bounds::default() }).await;
+    limited.check("POST", path, BODY, 429, "checks against the log").await;
+}

@@ -195,7 +195,7 @@ pub(crate) fn quarantined(aside: Aside) -> wire::Quarantined {
         event_id: event_id.to_string(),
         event_type: event_type.to_string(),
         version: version.to_string(),
-        event: raw(event),
+        event: raw(&event),
         violations: violations(&reasons),
         sender,
         at: at.to_string(),
@@ -213,9 +213,9 @@ pub(crate) fn marked(marked: &Marked) -> wire::MarkedEvent {
 }
 
 /// A text that is JSON as it is; as a string where it is not.
-fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text.clone())
-        .or_else(|_| serde_json::value::to_raw_value(&text))
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned())
+        .or_else(|_| serde_json::value::to_raw_value(text))
         .expect("a string can always be written as JSON")
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn new_endpoint(
             timeout_ms: m.take("timeout_ms", r).value().unwrap_or(standard.timeout_ms),
             headers: m.take("headers", r).value().unwrap_or_default(),
             retry_schedule_s: m.take("retry_schedule_s", r).value().unwrap_or(standard.retry_schedule_s),
+            versions: m.take("versions", r).value().unwrap_or_default(),
             description: m.take("description", r).value().unwrap_or_default(),
         },
         scheme: signature.unwrap_or_default(),
@@ -96,6 +97,7 @@ pub(crate) fn changes(
         timeout_ms: m.take("timeout_ms", r).or_reset(standard.timeout_ms),
         headers: m.take("headers", r).or_reset(BTreeMap::new()),
         retry_schedule_s: m.take("retry_schedule_s", r).or_reset(standard.retry_schedule_s),
+        versions: m.take("versions", r).or_reset(Vec::new()),
         description: m.take("description", r).or_reset(String::new()),
         status: m.take("status", r).required_value("/status", r),
     };

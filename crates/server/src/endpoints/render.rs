@@ -39,6 +39,7 @@ pub(crate) fn endpoint(endpoint: &Endpoint, shows_headers: bool) -> wire::Endpoi
         timeout_ms: settings.timeout_ms,
         headers: settings.headers.iter().map(|(name, text)| (name.clone(), value(text))).collect(),
         retry_schedule_s: settings.retry_schedule_s.clone(),
+        versions: settings.versions.clone(),
         description: settings.description.clone(),
         status: endpoint.status.as_str().to_owned(),
         status_reason: endpoint.status_reason.clone(),

@@ -1,9 +1,15 @@
 //! `GET /v1/catalog/asyncapi.json`: the catalog as an AsyncAPI document.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
 use tidings_catalog::generate::{Options, Target, generate};
+use tidings_catalog::judge::Catalog;
+use tidings_event::ErrorCode;
+use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -27,17 +33,30 @@ pub(crate) async fn asyncapi(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
     Query::parse(raw.as_deref(), &[], &[])?;
-    let definitions: Vec<_> = app.engine.catalog().definitions().cloned().collect();
-    if definitions.is_empty() {
-        return Err(Failure::new(tidings_event::ErrorCode::EventTypeNotFound, "The catalog has no event types yet."));
+    let (catalog, revisions) = app.engine.catalogs().listing();
+    // Held while it is written, so that many who ask at once wait for one document.
+    let mut written = app.asyncapi.lock().await;
+    if let Some((of, document)) = written.as_ref()
+        && Arc::ptr_eq(of, &revisions)
+    {
+        return Ok(json::bytes(StatusCode::OK, document.clone()));
     }
-    let options = Options::default();
+    let document = write(&catalog).await?;
+    *written = Some((revisions, document.clone()));
+    Ok(json::bytes(StatusCode::OK, document))
+}
+
+async fn write(catalog: &Catalog) -> Result<Bytes, Failure> {
+    let definitions: Vec<_> = catalog.definitions().cloned().collect();
+    if definitions.is_empty() {
+        return Err(Failure::new(ErrorCode::EventTypeNotFound, "The catalog has no event types yet."));
+    }
     // As many definitions as a catalog may hold take a while to write.
-    let files = tokio::task::spawn_blocking(move || generate(Target::Asyncapi, &definitions, &options)).await;
-    let files = files.map_err(Failure::internal)?.map_err(|findings| {
+    let generated = spawn_blocking(move || generate(Target::Asyncapi, &definitions, &Options::default())).await;
+    let files = generated.map_err(Failure::internal)?.map_err(|findings| {
         let found: Vec<_> = findings.into_iter().map(|finding| finding.message).collect();
         Failure::internal(found.join("; "))
     })?;
     let document = files.into_iter().next().ok_or_else(|| Failure::internal("no document was generated"))?;
-    Ok(json::bytes(StatusCode::OK, document.text))
+    Ok(document.text.into())
 }

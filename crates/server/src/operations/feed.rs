@@ -7,6 +7,7 @@ mod stream;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
+use tidings_engine::Pins;
 use tidings_event::cloudevents;
 use utoipa::IntoParams;
 
@@ -17,7 +18,7 @@ use crate::cursors::FeedCursors;
 use crate::failure::Failure;
 use crate::limits::WAIT_SECONDS_MAX;
 use crate::negotiate::{Format, choose};
-use crate::query::Query;
+use crate::query::{Query, refuse};
 use crate::wire;
 
 crate::problems!(Problems: RequestInvalid, FilterInvalid, CursorInvalid, CursorMismatch, NotAcceptable, LogRewound,
@@ -40,6 +41,11 @@ struct Parameters {
     /// Only events that match this pattern, a JSON object.
     #[param(example = r#"{"filters":[{"field":"$.data.amount","operator":"gte","value":1500}]}"#)]
     filter: Option<String>,
+    /// Events of these types in this version, `sales.lead.status_changed@2`; separated by commas. One of another version
+    /// is converted: its metadata then say `converted_from`. Where the catalog has no conversions that lead to the
+    /// version, the event comes as it is. `types` and `filter` look at the event as it was sent.
+    #[param(example = "sales.lead.status_changed@2")]
+    versions: Option<String>,
     /// `native` (the default) or `cloudevents`.
     #[param(pattern = "^(native|cloudevents)$")]
     format: Option<String>,
@@ -106,7 +112,7 @@ pub(crate) async fn feed(
     headers: HeaderMap,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
-    let query = Query::parse(raw.as_deref(), KNOWN, &["types"])?;
+    let query = Query::parse(raw.as_deref(), KNOWN, &["types", "versions"])?;
     let shape = choose(
         &headers,
         &[
@@ -119,6 +125,7 @@ pub(crate) async fn feed(
     let limit = query.limit()?;
     let wait = query.number("wait", 0, WAIT_SECONDS_MAX)?.unwrap_or(0);
     let selection = app.selections.of_query(&query)?;
+    let pins = pins(&query)?;
     let cursors = FeedCursors::new(&app, &reader.tenant, &selection);
     let last_event_id = if shape == Shape::Stream { headers.get("last-event-id") } else { None };
     let start = Begin::read(&query, last_event_id)?.resolve(&cursors)?;
@@ -128,6 +135,7 @@ pub(crate) async fn feed(
     let request_place = if stays { None } else { Some(app.admission.request()?) };
     let stream_place = if stays { Some(app.admission.stream(&reader.tenant)?) } else { None };
     let feed = app.engine.feed(&reader.tenant, start, selection).await.map_err(|error| of_feed(error, &cursors))?;
+    let feed = feed.pinned(pins);
     match stream_place {
         Some(place) if shape == Shape::Stream => {
             Ok(stream::answer(stream::Stream::new(feed, cursors, format, app.closing.clone(), place)))
@@ -139,4 +147,9 @@ pub(crate) async fn feed(
             answer
         }
     }
+}
+
+/// The versions that the reader is pinned to.
+fn pins(query: &Query) -> Result<Pins, Failure> {
+    Pins::parse(&query.list("versions")).map_err(|error| refuse("versions", "parameter_malformed", &error.message))
 }

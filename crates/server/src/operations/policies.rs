@@ -36,7 +36,7 @@ pub(crate) async fn policies(
         .policies()
         .filter(|policy| after.as_ref().is_none_or(|after| policy.name > *after))
         .take(limit + 1)
-        .map(|policy| render::policy(policy))
+        .map(render::policy)
         .collect();
     let cursor = cut(&mut data, limit).map(|last| app.seal_name(List::Policies, &last.name));
     json::answer(StatusCode::OK, &wire::PolicyList { data, cursor })

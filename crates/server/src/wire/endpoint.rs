@@ -84,6 +84,12 @@ pub struct NewEndpoint {
     /// week each, at most 30 days together.
     #[schema(min_items = 1, max_items = 20, example = json!([0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]))]
     pub retry_schedule_s: Option<Vec<u32>>,
+    /// In which versions it wants events of some types. One of another version is converted, and its metadata then say
+    /// `converted_from`; where the catalog has no conversions that lead to the version, it comes as it is. `types` and
+    /// `filter` look at the event as it was sent.
+    #[serde(default)]
+    #[schema(max_items = 100, example = json!(["sales.lead.status_changed@2"]))]
+    pub versions: Vec<String>,
     /// What a person wants to say about it.
     #[serde(default)]
     #[schema(max_length = 255)]
@@ -144,6 +150,9 @@ pub struct EndpointChanges {
     /// Seconds to wait before attempt 1, 2, 3, …
     #[schema(min_items = 1, max_items = 20)]
     pub retry_schedule_s: Option<Vec<u32>>,
+    /// In which versions it wants events of some types; they replace all that it had.
+    #[schema(max_items = 100)]
+    pub versions: Option<Vec<String>>,
     /// What a person wants to say about it.
     #[schema(max_length = 255)]
     pub description: Option<String>,
@@ -185,6 +194,9 @@ pub struct Endpoint {
     pub headers: BTreeMap<String, String>,
     /// Seconds to wait before attempt 1, 2, 3, …; after the last the event is given up.
     pub retry_schedule_s: Vec<u32>,
+    /// In which versions it gets events of some types, by type.
+    #[schema(example = json!(["sales.lead.status_changed@2"]))]
+    pub versions: Vec<String>,
     /// What a person said about it.
     pub description: String,
     /// `active`, `paused` (by its owner) or `disabled` (by Tidings).

@@ -348,4 +348,9 @@ async fn the_catalog_is_given_as_an_asyncapi_document() {
     let answer = server.admin().get("/v1/catalog/asyncapi.json").send().await.expect(200);
     assert!(answer.json()["asyncapi"].as_str().unwrap().starts_with("3."));
     assert!(answer.text().contains(CREATED));
+    let again = server.admin().get("/v1/catalog/asyncapi.json").send().await.expect(200);
+    assert_eq!(again.body, answer.body);
+    server.define(&definition("sales.deal.lost")).await;
+    let changed = server.admin().get("/v1/catalog/asyncapi.json").send().await.expect(200);
+    assert!(changed.text().contains("sales.deal.lost"), "it follows the catalog");
 }

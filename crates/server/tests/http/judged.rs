@@ -218,3 +218,29 @@ async fn an_event_can_be_tried_without_writing_it() {
     let producer = server.role("producer", &["globex"]).await;
     producer.post("/v1/catalog/try").json(&deal(json!({}))).send().await.problem(403, "forbidden");
 }
+
+#[tokio::test]
+async fn a_catalog_lives_as_well_on_postgresql() {
+    let server = Server::start_on_postgres().await;
+    server.define(&definition(CREATED)).await;
+    let mut broken = definition(CREATED);
+    broken["schema"]["properties"]["amount"] = json!({"type": "string"});
+    broken["examples"] = json!([{"name": "usual", "data": {"amount": "12"}}]);
+    let path = crate::support::path_of(&broken);
+    server.admin().put(&path).json(&broken).send().await.problem(409, "catalog_breaking");
+    let bad = |id: &str| with(deal(json!({"amount": "12"})), json!({"id": id}));
+    emit(&server.admin(), &bad("refused")).await.problem(422, "event_rejected");
+    server.policy(&json!({"name": "mode", "known": "quarantine"})).await;
+    emit(&server.admin(), &bad("kept")).await.problem(422, "event_quarantined");
+    server.policy(&json!({"name": "mode", "known": "observe"})).await;
+    emit(&server.admin(), &bad("marked")).await.expect(201);
+    let redrive = server.admin().post("/v1/tenants/acme/quarantine/redrive").json(&json!({}));
+    let done: wire::Redriven = redrive.send().await.expect(200).read();
+    assert_eq!((done.redriven, done.kept), (1, 0));
+    let marked: wire::MarkedEventList =
+        server.admin().get("/v1/tenants/acme/violations").send().await.expect(200).read();
+    let sequences: Vec<_> = marked.data.iter().map(|marked| marked.sequence).collect();
+    assert_eq!((sequences, head(&server).await), (vec![2, 1], 2));
+    let history = server.admin().get(&format!("{path}/history")).send().await.expect(200).json();
+    assert_eq!(history["data"].as_array().unwrap().len(), 1);
+}
