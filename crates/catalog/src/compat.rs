@@ -18,7 +18,7 @@
 //! # Bounds
 //!
 //! A proof takes [`STEPS_MAX`] steps at most, follows documents [`SOLVE_DEPTH_MAX`] levels deep, and keeps
-//! [`SAMPLES_MAX`] examples of each question; patterns become automata of a few thousand states, walked for a few ten
+//! [`SAMPLES_MAX`] examples of each question, [`ANSWERS_MAX`] of the first; patterns become automata of a few thousand states, walked for a few ten
 //! thousand steps; the search for a witness tries a few thousand documents. What meets a bound is *unknown*.
 
 mod arrays;
@@ -50,11 +50,13 @@ use solve::{Outcome, Solver};
 use witness::Judges;
 
 /// Steps of one proof.
-const STEPS_MAX: usize = 100_000;
+const STEPS_MAX: usize = 1_000_000;
 /// Levels of nesting that a proof follows.
 const SOLVE_DEPTH_MAX: usize = 72;
 /// Examples that are kept of one question.
 const SAMPLES_MAX: usize = 8;
+/// Examples of the question that was asked.
+const ANSWERS_MAX: usize = 32;
 
 /// How a schema is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -37,34 +37,29 @@ impl Document {
                 Some(Value::Array(items)) => todo.extend((0..items.len()).map(|index| format!("{at}/{index}"))),
                 _ => continue,
             }
-            document.height(at, &mut Vec::new(), &mut known)?;
+            document.height(&at, &mut Vec::new(), &mut known)?;
         }
         Ok(document)
     }
 
     /// How many schemas apply to one part of a document, one because of the other, from a pointer on. Fails where that
     /// has no end: such a schema means nothing, and validators do not come back from it.
-    fn height(
-        &self,
-        at: String,
-        above: &mut Vec<String>,
-        known: &mut BTreeMap<String, usize>,
-    ) -> Result<usize, String> {
-        if above.contains(&at) {
+    fn height(&self, at: &str, above: &mut Vec<String>, known: &mut BTreeMap<String, usize>) -> Result<usize, String> {
+        if above.iter().any(|pointer| pointer == at) {
             return Err(format!("the schema at '{at}' refers to itself without going deeper into the document"));
         }
-        let height = match known.get(&at) {
+        let height = match known.get(at) {
             Some(height) => *height,
             None if above.len() >= CHAIN_MAX => 0,
             None => {
-                let next = self.applied_besides(&at);
-                above.push(at.clone());
+                let next = self.applied_besides(at);
+                above.push(at.to_owned());
                 let mut highest = 0;
                 for next in next {
-                    highest = highest.max(self.height(next, above, known)?);
+                    highest = highest.max(self.height(&next, above, known)?);
                 }
                 above.pop();
-                known.insert(at.clone(), highest + 1);
+                known.insert(at.to_owned(), highest + 1);
                 highest + 1
             }
         };

@@ -52,7 +52,7 @@ fn sentence(kind: &ValidationErrorKind, error: &ValidationError<'_>) -> String {
     use ValidationErrorKind as Kind;
     let at = error.instance_path().as_str();
     let place = if at.is_empty() { "the document".to_owned() } else { format!("'{at}'") };
-    let value = shown(&error.instance());
+    let value = shown(error.instance());
     let members = |names: &[String]| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     match kind {
         Kind::Required { property: Value::String(name) } if at.is_empty() => {

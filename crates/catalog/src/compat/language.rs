@@ -210,17 +210,23 @@ pub(super) enum Found {
 }
 
 impl Search<'_> {
-    /// Looks for up to `wanted` strings.
-    pub(super) fn run(&self, wanted: usize) -> Found {
+    /// Looks for up to `wanted` strings; says also how many combined states it came by.
+    pub(super) fn run(&self, wanted: usize) -> (Found, usize) {
+        let mut visits = 0;
+        let found = self.look(wanted, &mut visits);
+        (found, visits)
+    }
+
+    fn look(&self, wanted: usize, visits: &mut usize) -> Found {
         if self.max.is_some_and(|max| max < self.min) {
             return Found::Nothing;
         }
         // Without the upper bound first: the fewer lengths are told apart, the smaller the search.
-        match self.walk(None, wanted) {
+        match self.walk(None, wanted, visits) {
             Found::Words(words)
                 if self.max.is_some() && !words.iter().any(|word| word.chars().count() as u64 <= self.max_or_all()) =>
             {
-                self.walk(self.max, wanted)
+                self.walk(self.max, wanted, visits)
             }
             Found::Words(mut words) => {
                 words.retain(|word| word.chars().count() as u64 <= self.max_or_all());
@@ -234,7 +240,7 @@ impl Search<'_> {
         self.max.unwrap_or(u64::MAX)
     }
 
-    fn walk(&self, max: Option<u64>, wanted: usize) -> Found {
+    fn walk(&self, max: Option<u64>, wanted: usize, visits: &mut usize) -> Found {
         let alphabet = self.alphabet();
         let mut runs: Vec<_> =
             self.patterns.iter().map(|(machine, wanted)| Run::new(machine.clone(), *wanted)).collect();
@@ -247,6 +253,7 @@ impl Search<'_> {
         let mut queue = VecDeque::from([(start, 0usize)]);
         let mut words = Vec::new();
         while let Some(((sets, prefix, length), place)) = queue.pop_front() {
+            *visits += 1;
             let ends = length >= self.min
                 && !prefix.is_some_and(|prefix| excluded.is_word(prefix))
                 && runs.iter().zip(&sets).all(|(run, set)| run.may_end(*set));

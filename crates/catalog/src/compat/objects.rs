@@ -110,6 +110,9 @@ impl ObjectFacts {
 
     /// Whether a member of the name, like that besides, cannot be.
     fn cannot_have(&self, solver: &mut Solver, name: &Rc<str>, besides: &[Claim]) -> bool {
+        if !solver.step() {
+            return false;
+        }
         self.absent.contains(name) || self.is_no_name(solver, name) || {
             let mut claims = self.of_member(solver, name);
             claims.extend(self.present.get(name).into_iter().flatten());
@@ -184,6 +187,9 @@ impl ObjectFacts {
             return None;
         }
         let mentioned = self.mentioned(&solver.arena);
+        if !solver.steps_taken(mentioned.len()) {
+            return None;
+        }
         let constants = mentioned.iter().map(|name| Constant::new(Value::String(name.to_string()))).collect();
         let text = solver.arena.kinds(Kinds::NONE.with(Kind::Text));
         let mentioned = solver.arena.atom(Atom::Values(constants));

@@ -25,6 +25,9 @@ pub(super) struct Gap {
 /// Schemas nested deeper than this are not read.
 const DEPTH_MAX: usize = 128;
 
+/// What a keyword says with its number, and with the flag that draft 4 puts beside it.
+type OfNumber = fn(Exact, bool) -> Atom;
+
 /// Reads one document.
 pub(super) struct Reader<'a> {
     pub(super) arena: &'a mut Arena,
@@ -190,7 +193,7 @@ impl Reader<'_> {
     fn numbers(&mut self, schema: Schema<'_>, parts: &mut Vec<Id>) {
         let flag = |keyword| schema.get(keyword) == Some(&Value::Bool(true)) && self.document.draft == Draft::Draft4;
         let flags = (flag("exclusiveMinimum"), flag("exclusiveMaximum"));
-        let numbers: [(&str, fn(Exact, bool) -> Atom, bool); 5] = [
+        let numbers: [(&str, OfNumber, bool); 5] = [
             ("minimum", |at, open| Atom::From(Bound { at, open }), flags.0),
             ("maximum", |at, open| Atom::UpTo(Bound { at, open }), flags.1),
             ("exclusiveMinimum", |at, _| Atom::From(Bound { at, open: true }), false),

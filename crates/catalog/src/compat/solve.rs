@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::branch::{Branch, Clause};
 use super::evaluate::Evaluator;
 use super::formula::{Arena, Claim, Formula, Kind};
-use super::{SAMPLES_MAX, SOLVE_DEPTH_MAX, STEPS_MAX};
+use super::{ANSWERS_MAX, SAMPLES_MAX, SOLVE_DEPTH_MAX, STEPS_MAX};
 
 /// Claims that are to hold of one document, sorted.
 pub(super) type Goal = Rc<[Claim]>;
@@ -39,13 +39,17 @@ impl Outcome {
         matches!(self, Self::Nothing)
     }
 
-    /// Adds what another way leads to.
-    fn or(self, other: Self) -> Self {
+    fn has_samples(&self, count: usize) -> bool {
+        matches!(self, Self::Perhaps(samples) if samples.len() >= count)
+    }
+
+    /// Adds what another way leads to, as long as there are not more than so many examples.
+    fn or(self, other: Self, max: usize) -> Self {
         match (self, other) {
             (Self::Nothing, other) | (other, Self::Nothing) => other,
             (Self::Perhaps(mut samples), Self::Perhaps(more)) => {
                 for sample in more {
-                    if samples.len() < SAMPLES_MAX && !samples.contains(&sample) {
+                    if samples.len() < max && !samples.contains(&sample) {
                         samples.push(sample);
                     }
                 }
@@ -122,9 +126,10 @@ impl Solver {
         let leaned_on_above = std::mem::replace(&mut self.leaned_on, usize::MAX);
         self.assumed.push(goal.clone());
         let mut answer = Outcome::Nothing;
+        let enough = self.enough();
         for kind in Kind::ALL {
             let of_kind = self.explore(Branch::new(kind, goal.clone()), goal.to_vec());
-            answer = answer.or(of_kind);
+            answer = answer.or(of_kind, enough);
         }
         self.assumed.pop();
         // That there may be one leans on nothing: fewer assumptions refute no more.
@@ -136,9 +141,19 @@ impl Solver {
         answer
     }
 
+    /// So many examples are enough; more of the question that was asked than of those that came up on the way.
+    const fn enough(&self) -> usize {
+        if self.assumed.len() <= 1 { ANSWERS_MAX } else { SAMPLES_MAX }
+    }
+
     /// Counts a step; false when there are none left.
     pub(super) fn step(&mut self) -> bool {
-        self.steps += 1;
+        self.steps_taken(1)
+    }
+
+    /// Counts what took so many steps; false when there are none left.
+    pub(super) fn steps_taken(&mut self, count: usize) -> bool {
+        self.steps += count;
         self.exhausted |= self.steps > STEPS_MAX;
         self.steps <= STEPS_MAX
     }
@@ -173,12 +188,16 @@ impl Solver {
         let Some(clause) = branch.take_smallest_clause() else {
             return Outcome::Perhaps(branch.facts.clone().samples(self));
         };
+        let enough = self.enough();
         let mut answer = Outcome::Nothing;
         for alternative in clause {
             if self.steps > STEPS_MAX {
-                return answer.or(Outcome::Perhaps(Vec::new()));
+                return answer.or(Outcome::Perhaps(Vec::new()), enough);
             }
-            answer = answer.or(self.explore(branch.clone(), alternative));
+            answer = answer.or(self.explore(branch.clone(), alternative), enough);
+            if answer.has_samples(enough) {
+                break;
+            }
         }
         answer
     }
@@ -232,12 +251,14 @@ impl Solver {
     /// Strikes out alternatives that cannot hold, and clauses that hold already. Gives the claims that have no
     /// alternative left; `None` where a clause has none at all.
     fn reduce(&mut self, branch: &mut Branch) -> Option<Vec<Claim>> {
+        // The branch stays as it is until the end, and so does what it says about a claim.
+        let mut known = HashMap::new();
         for index in (0..branch.clauses.len()).rev() {
             let clause = branch.clauses.swap_remove(index);
             let mut live: Clause = Vec::with_capacity(clause.len());
             let mut implied = false;
             for alternative in clause {
-                match self.all_status(branch, &alternative) {
+                match self.all_status(branch, &alternative, &mut known) {
                     Status::Implied => {
                         implied = true;
                         break;
@@ -256,10 +277,10 @@ impl Solver {
         Some(Vec::new())
     }
 
-    fn all_status(&mut self, branch: &Branch, claims: &[Claim]) -> Status {
+    fn all_status(&mut self, branch: &Branch, claims: &[Claim], known: &mut HashMap<Claim, Status>) -> Status {
         let mut status = Status::Implied;
         for claim in claims {
-            match self.status(branch, *claim, STATUS_DEPTH_MAX) {
+            match *known.entry(*claim).or_insert_with(|| self.status(branch, *claim, STATUS_DEPTH_MAX)) {
                 Status::Dead => return Status::Dead,
                 Status::Live => status = Status::Live,
                 Status::Implied => {}

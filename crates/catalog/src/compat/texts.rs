@@ -11,6 +11,9 @@ use super::solve::Solver;
 /// Formats of which each string is also of the other.
 const WITHIN: [(&str, &str); 2] = [("uri", "uri-reference"), ("iri", "iri-reference")];
 
+/// So many states of a search are as much work as a step of a proof.
+const VISITS_PER_STEP: usize = 10;
+
 /// Lengths, patterns, formats, and strings that are out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TextFacts {
@@ -65,7 +68,10 @@ impl TextFacts {
             .chain(self.patterns.iter().cloned())
             .filter_map(|(pattern, holds)| Some((solver.evaluator.machine(&pattern)?, holds)))
             .collect();
-        Search { patterns, excluded: &self.excluded, min: self.min, max: self.max }.run(wanted)
+        let search = Search { patterns, excluded: &self.excluded, min: self.min, max: self.max };
+        let (found, visits) = search.run(wanted);
+        solver.steps_taken(visits / VISITS_PER_STEP);
+        found
     }
 
     pub(super) fn samples(&self, solver: &mut Solver) -> Vec<Value> {
