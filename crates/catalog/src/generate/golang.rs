@@ -216,7 +216,7 @@ fn module_of(event: &EventModel, package: &str) -> String {
                 |code| {
                     several.iter().for_each(|path| {
                         code.line(quoted(path));
-                    })
+                    });
                 },
                 ")",
             )

@@ -267,7 +267,17 @@ fn declare_record(code: &mut Code, named: &Named, record: &Record, event: &Event
             };
             code.block("Self {", set, "}");
         };
-        code.block(format!("pub fn new({}) -> Self {{", given.join(", ")), body, "}");
+        let line = given.join(", ");
+        if line.len() <= 70 {
+            code.block(format!("pub fn new({line}) -> Self {{"), body, "}");
+        } else {
+            let arguments = |code: &mut Code| {
+                for argument in &given {
+                    code.line(format!("{argument},"));
+                }
+            };
+            code.block("pub fn new(", arguments, "").block(") -> Self {", body, "}");
+        }
     };
     code.block(format!("impl {} {{", named.name), constructor, "}");
 }

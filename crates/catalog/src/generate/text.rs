@@ -175,7 +175,11 @@ pub(super) fn member_docs(member: &Member) -> Vec<String> {
 pub(super) fn type_docs(named: &Named, event: &EventModel) -> Vec<String> {
     let described = if named.notes.description.is_empty() { &named.notes.title } else { &named.notes.description };
     let lines = prose(described);
-    if lines.is_empty() { prose(&format!("A part of {}.", event.label())) } else { lines }
+    if !lines.is_empty() {
+        return lines;
+    }
+    let whole = if named.name == event.data().name { "The data" } else { "A part of the data" };
+    prose(&format!("{whole} of {}.", event.label()))
 }
 
 /// What an event's comment says: what happened, who owns it, what may be relied on. `example` holds the first example
@@ -188,7 +192,7 @@ pub(super) fn event_docs(event: &EventModel) -> Vec<String> {
         facts.push_str(" A draft: it may change in any way.");
     }
     if let Some(entity) = &definition.entity {
-        write!(facts, " Its entity is a `{}`.", entity.kind).expect("a String takes every text");
+        write!(facts, " It happens to an entity of the type `{}`.", entity.kind).expect("a String takes every text");
     }
     facts.push_str(match definition.ordering {
         crate::definition::Ordering::None => " Its events come in no particular order.",

@@ -81,7 +81,7 @@ fn index(model: &Model, options: &Options) -> String {
     }
     code.line("import { readEvent, type UnknownEvent } from \"./envelope.js\";").gap();
     code.line("export { ParseError } from \"./envelope.js\";");
-    code.block("export type {", |code| exports(code), "} from \"./envelope.js\";");
+    code.block("export type {", exports, "} from \"./envelope.js\";");
     for event in &model.events {
         code.line(format!("export * from \"./{}.js\";", event.file));
     }

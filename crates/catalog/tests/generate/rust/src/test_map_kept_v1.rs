@@ -34,12 +34,12 @@ impl Payload for TestMapKeptV1Data {
     const ENTITY_ID: Option<&'static str> = None;
 }
 
-/// A part of test.map.kept@1.
+/// The data of test.map.kept@1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TestMapKeptV1Data(pub BTreeMap<String, Option<TestMapKeptV1Value>>);
 
-/// A part of test.map.kept@1.
+/// A part of the data of test.map.kept@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestMapKeptV1Value {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,7 +32,7 @@ impl Payload for TestNameClashSeenV1Data {
     const ENTITY_ID: Option<&'static str> = None;
 }
 
-/// A part of test.name.clash_seen@1.
+/// The data of test.name.clash_seen@1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TestNameClashSeenV1Data(pub Map<String, Value>);

@@ -32,7 +32,7 @@ impl Payload for TestNameClashSeenV1N2Data {
     const ENTITY_ID: Option<&'static str> = None;
 }
 
-/// A part of test.name_clash.seen@1.
+/// The data of test.name_clash.seen@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestNameClashSeenV1N2Data {
     #[serde(default, skip_serializing_if = "Option::is_none")]

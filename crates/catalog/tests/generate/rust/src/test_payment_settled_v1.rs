@@ -11,8 +11,8 @@ use super::envelope::{self, CalendarDate, DateTime, Event, NewEvent, Payload, Uu
 
 /// A payment was settled.
 ///
-/// `test.payment.settled`, version 1, owned by `test-service`. Its entity is a `payment`. Events of
-/// one entity come in order.
+/// `test.payment.settled`, version 1, owned by `test-service`. It happens to an entity of the type
+/// `payment`. Events of one entity come in order.
 ///
 /// An example of its data:
 ///
@@ -32,7 +32,7 @@ impl Payload for TestPaymentSettledV1Data {
     const ENTITY_ID: Option<&'static str> = None;
 }
 
-/// A part of test.payment.settled@1.
+/// The data of test.payment.settled@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestPaymentSettledV1Data {
     pub payment_id: String,

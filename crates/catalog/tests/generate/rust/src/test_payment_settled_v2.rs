@@ -11,8 +11,8 @@ use super::envelope::{self, CalendarDate, DateTime, Event, NewEvent, Payload, Uu
 
 /// A payment was settled, by one of several methods.
 ///
-/// `test.payment.settled`, version 2, owned by `test-service`. Its entity is a `payment`. Events of
-/// one entity come in order.
+/// `test.payment.settled`, version 2, owned by `test-service`. It happens to an entity of the type
+/// `payment`. Events of one entity come in order.
 ///
 /// An example of its data:
 ///
@@ -36,14 +36,14 @@ impl Payload for TestPaymentSettledV2Data {
     const ENTITY_ID: Option<&'static str> = Some("/payment_id");
 }
 
-/// A part of test.payment.settled@2.
+/// The data of test.payment.settled@2.
 ///
 /// Told apart by `method`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TestPaymentSettledV2Data {
     /// By card
     Card(Box<TestPaymentSettledV2Card>),
-    /// A part of test.payment.settled@2.
+    /// A part of the data of test.payment.settled@2.
     Sepa(Box<TestPaymentSettledV2Sepa>),
 }
 
@@ -90,7 +90,7 @@ impl TestPaymentSettledV2Card {
     }
 }
 
-/// A part of test.payment.settled@2.
+/// A part of the data of test.payment.settled@2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestPaymentSettledV2CardMethod {
     /// `card`
@@ -107,7 +107,7 @@ impl TestPaymentSettledV2CardMethod {
     }
 }
 
-/// A part of test.payment.settled@2.
+/// A part of the data of test.payment.settled@2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestPaymentSettledV2Sepa {
     pub method: TestPaymentSettledV2SepaMethod,
@@ -131,7 +131,7 @@ impl TestPaymentSettledV2Sepa {
     }
 }
 
-/// A part of test.payment.settled@2.
+/// A part of the data of test.payment.settled@2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestPaymentSettledV2SepaMethod {
     /// `sepa`

@@ -13,8 +13,9 @@ use super::envelope::{self, CalendarDate, DateTime, Event, NewEvent, Payload, Uu
 ///
 /// not a doctest
 ///
-/// `test.shape.recorded`, version 1, owned by `test-service`. A draft: it may change in any way.
-/// Its entity is a `shape`. All events of a tenant come in order. Kept for 30 days.
+/// `test.shape.recorded`, version 1, owned by `test-service`. A draft: it may change in any way. It
+/// happens to an entity of the type `shape`. All events of a tenant come in order. Kept for 30
+/// days.
 ///
 /// It is about the person whose id stands at `/email`.
 pub type TestShapeRecordedV1 = Event<TestShapeRecordedV1Data>;
@@ -27,7 +28,7 @@ impl Payload for TestShapeRecordedV1Data {
     const ENTITY_ID: Option<&'static str> = Some("/nested/a~1b");
 }
 
-/// A part of test.shape.recorded@1.
+/// The data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Data {
     #[serde(rename = "2fa")]
@@ -152,7 +153,31 @@ pub struct TestShapeRecordedV1Data {
 
 impl TestShapeRecordedV1Data {
     /// With what is required, and nothing else.
-    pub fn new(member_2fa: bool, anything: Value, big: u64, count: i64, day: impl Into<String>, either: TestShapeRecordedV1Either, email: impl Into<String>, flag: bool, id: impl Into<String>, listed_raw: Vec<Value>, matrix: Vec<Vec<Number>>, maybe: Option<String>, mixed_pair: (String, Option<i64>,), nested: TestShapeRecordedV1Nested, node: TestShapeRecordedV1Linked, pair: (Number, Number,), ratio: impl Into<Number>, status: TestShapeRecordedV1Status, tags: Vec<String>, tree: TestShapeRecordedV1Tree, undeclared: Value, uuid: impl Into<String>, when: impl Into<String>) -> Self {
+    pub fn new(
+        member_2fa: bool,
+        anything: Value,
+        big: u64,
+        count: i64,
+        day: impl Into<String>,
+        either: TestShapeRecordedV1Either,
+        email: impl Into<String>,
+        flag: bool,
+        id: impl Into<String>,
+        listed_raw: Vec<Value>,
+        matrix: Vec<Vec<Number>>,
+        maybe: Option<String>,
+        mixed_pair: (String, Option<i64>,),
+        nested: TestShapeRecordedV1Nested,
+        node: TestShapeRecordedV1Linked,
+        pair: (Number, Number,),
+        ratio: impl Into<Number>,
+        status: TestShapeRecordedV1Status,
+        tags: Vec<String>,
+        tree: TestShapeRecordedV1Tree,
+        undeclared: Value,
+        uuid: impl Into<String>,
+        when: impl Into<String>,
+    ) -> Self {
         Self {
             member_2fa,
             anything,
@@ -224,14 +249,14 @@ impl TestShapeRecordedV1Data {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 ///
 /// Told apart by `kind`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TestShapeRecordedV1Based {
-    /// A part of test.shape.recorded@1.
+    /// A part of the data of test.shape.recorded@1.
     Opened(Box<TestShapeRecordedV1BasedOpened>),
-    /// A part of test.shape.recorded@1.
+    /// A part of the data of test.shape.recorded@1.
     Closed(Box<TestShapeRecordedV1BasedClosed>),
 }
 
@@ -255,7 +280,7 @@ impl<'de> Deserialize<'de> for TestShapeRecordedV1Based {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1BasedOpened {
     /// Format: date-time.
@@ -277,7 +302,7 @@ impl TestShapeRecordedV1BasedOpened {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1BasedOpenedKind {
     /// `opened`
@@ -294,7 +319,7 @@ impl TestShapeRecordedV1BasedOpenedKind {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1BasedClosed {
     /// Format: date-time.
@@ -318,7 +343,7 @@ impl TestShapeRecordedV1BasedClosed {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1BasedClosedKind {
     /// `closed`
@@ -335,16 +360,16 @@ impl TestShapeRecordedV1BasedClosedKind {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 ///
 /// Told apart by `op`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TestShapeRecordedV1Change {
-    /// A part of test.shape.recorded@1.
+    /// A part of the data of test.shape.recorded@1.
     Added(Box<TestShapeRecordedV1Added>),
-    /// A part of test.shape.recorded@1.
+    /// A part of the data of test.shape.recorded@1.
     Removed(Box<TestShapeRecordedV1Removed>),
-    /// A part of test.shape.recorded@1.
+    /// A part of the data of test.shape.recorded@1.
     NestedChange(Box<TestShapeRecordedV1ChangeNestedChange>),
 }
 
@@ -370,7 +395,7 @@ impl<'de> Deserialize<'de> for TestShapeRecordedV1Change {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Added {
     pub op: TestShapeRecordedV1AddedOp,
@@ -391,7 +416,7 @@ impl TestShapeRecordedV1Added {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1AddedOp {
     /// `added`
@@ -408,7 +433,7 @@ impl TestShapeRecordedV1AddedOp {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Removed {
     pub op: TestShapeRecordedV1RemovedOp,
@@ -430,7 +455,7 @@ impl TestShapeRecordedV1Removed {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1RemovedOp {
     /// `removed`
@@ -447,7 +472,7 @@ impl TestShapeRecordedV1RemovedOp {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1ChangeNestedChange {
     pub inner: Box<TestShapeRecordedV1Change>,
@@ -468,7 +493,7 @@ impl TestShapeRecordedV1ChangeNestedChange {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1ChangeNestedChangeOp {
     /// `nested-change`
@@ -485,7 +510,7 @@ impl TestShapeRecordedV1ChangeNestedChangeOp {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1ContactsItem {
     pub method: TestShapeRecordedV1ContactsItemMethod,
@@ -512,7 +537,7 @@ impl TestShapeRecordedV1ContactsItem {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1ContactsItemMethod {
     /// `email`
@@ -533,7 +558,7 @@ impl TestShapeRecordedV1ContactsItemMethod {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1DataN2 {
     pub from_json: i64,
@@ -552,7 +577,7 @@ impl TestShapeRecordedV1DataN2 {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1Described {
     /// Not soon.
@@ -573,7 +598,7 @@ impl TestShapeRecordedV1Described {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TestShapeRecordedV1Either {
@@ -585,7 +610,7 @@ pub enum TestShapeRecordedV1Either {
     Text(String),
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Extended {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -605,7 +630,7 @@ impl TestShapeRecordedV1Extended {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Tree {
     /// Classified secret, drop.
@@ -634,7 +659,7 @@ impl TestShapeRecordedV1Tree {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TestShapeRecordedV1Json {
@@ -648,7 +673,7 @@ pub enum TestShapeRecordedV1Json {
     List(Vec<Option<TestShapeRecordedV1Json>>),
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1Kind {
     /// `shape`
@@ -688,7 +713,7 @@ impl TestShapeRecordedV1Merged {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Nested {
     #[serde(rename = "a/b")]
@@ -720,7 +745,7 @@ impl TestShapeRecordedV1Nested {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestShapeRecordedV1Linked {
     pub next: Option<Box<TestShapeRecordedV1Linked>>,
@@ -805,7 +830,7 @@ impl TestShapeRecordedV1Status {
     }
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TestShapeRecordedV1TextOrPoint {
@@ -817,7 +842,7 @@ pub enum TestShapeRecordedV1TextOrPoint {
     List(Vec<i64>),
 }
 
-/// A part of test.shape.recorded@1.
+/// A part of the data of test.shape.recorded@1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestShapeRecordedV1WordOrNull {
     /// `yes_`
