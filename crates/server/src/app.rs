@@ -24,6 +24,9 @@ pub struct ServerOptions {
     pub cursor_key: CursorKey,
 }
 
+/// The revision with which each entry of the catalog came; another one for each state of it.
+type Revisions = Arc<BTreeMap<Key, u64>>;
+
 /// Shared by all requests.
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
@@ -35,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: &'static PrometheusHandle,
     pub(crate) openapi: Bytes,
     /// The AsyncAPI document of the catalog, and of which state of it.
-    pub(crate) asyncapi: Mutex<Option<(Arc<BTreeMap<Key, u64>>, Bytes)>>,
+    pub(crate) asyncapi: Mutex<Option<(Revisions, Bytes)>>,
     /// Cancelled when the shutdown begins: streams end, waiting readers are answered.
     pub(crate) closing: CancellationToken,
 }
