@@ -1,5 +1,6 @@
 //! What is generated: the Rust that it writes is compiled into this test and run; the other languages are run by
 //! `tests/black-box/generated.test.mjs`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
