@@ -31,6 +31,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
+use crate::catalog::Holder;
 use crate::egress::Egress;
 use crate::options::DeliverOptions;
 use crate::places::Places;
@@ -48,6 +49,7 @@ pub(crate) struct Means {
     pub(crate) places: Arc<Places>,
     pub(crate) egress: Egress,
     pub(crate) secrets: SecretBox,
+    pub(crate) catalog: Arc<Holder>,
     pub(crate) options: DeliverOptions,
 }
 

@@ -84,13 +84,14 @@ impl Engine {
             places: places.clone(),
             egress,
             secrets: endpoints.secrets.clone(),
+            catalog: catalog.holder.clone(),
             options: options.deliver,
         };
         let routers = deliver::start(means, &intake);
         let tasks = Tasks { intake: intake_tasks, routers, appenders, tail: tail.start(&options.tail, &ending) };
         let shared = Shared {
             appender,
-            feeds: Arc::new(Feeds { store, tail, places, ending }),
+            feeds: Arc::new(Feeds { store, tail, places, catalog: catalog.holder.clone(), ending }),
             sources,
             keys: KeyCache::new(),
             health: HealthCache::default(),

@@ -9,6 +9,8 @@ use tidings_event::{Sequence, TenantId, Timestamp};
 use tidings_store::{ColumnFilter, Direction, ReadLimit, Search, Store, TenantRow, TypeFilter};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::Holder;
+use crate::pins::Pins;
 use crate::places::{Place, Places};
 use crate::ring::FeedEvent;
 use crate::tail::{Tail, Tip, Watch};
@@ -61,6 +63,7 @@ pub(crate) struct Feeds {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) places: Arc<Places>,
+    pub(crate) catalog: Arc<Holder>,
     pub(crate) ending: CancellationToken,
 }
 
@@ -72,6 +75,7 @@ pub struct FeedReader {
     tenant: TenantId,
     state: State,
     after: Sequence,
+    pins: Pins,
 }
 
 enum State {
@@ -116,7 +120,14 @@ impl FeedReader {
         };
         gauge!(names::FEED_READERS).increment(1);
         let hints = type_filters(&selection);
-        Ok(Self { feeds, selection, hints, tenant, state, after })
+        Ok(Self { feeds, selection, hints, tenant, state, after, pins: Pins::default() })
+    }
+
+    /// Pins the reader to versions: from now on events of these types come in them, as far as they can be converted.
+    #[must_use]
+    pub fn pinned(mut self, pins: Pins) -> Self {
+        self.pins = pins;
+        self
     }
 
     /// Everything up to this sequence was looked at.
@@ -136,6 +147,8 @@ impl FeedReader {
             let scan = self.scan(limit).await?;
             let up_to_date = scan.up_to_date;
             let page = FeedPage { events: scan.events, after: scan.after, up_to_date, ended: false };
+            let page = if self.pins.is_empty() { page } else { self.converted(page, limit).await };
+            let up_to_date = page.up_to_date;
             self.after = page.after;
             if !page.events.is_empty() || !up_to_date {
                 counter!(names::FEED_EVENTS).increment(page.events.len() as u64);
@@ -149,6 +162,27 @@ impl FeedReader {
                 () = tokio::time::sleep_until(deadline) => return Ok(page),
             }
         }
+    }
+
+    /// The page in the versions that the reader is pinned to. Converted events may be larger than they were: those for
+    /// which there is no room are left for the next page.
+    async fn converted(&self, page: FeedPage, limit: ReadLimit) -> FeedPage {
+        let catalog = self.feeds.catalog.catalog();
+        let mut events = Vec::with_capacity(page.events.len());
+        let mut bytes = 0;
+        for event in &page.events {
+            let converted = self.pins.apply(&catalog, event);
+            bytes += converted.recorded.event.data.as_bytes().len();
+            if bytes > limit.bytes
+                && let Some(last) = events.last().map(|last: &Arc<FeedEvent>| last.recorded.sequence)
+            {
+                return FeedPage { events, after: last, up_to_date: false, ended: page.ended };
+            }
+            events.push(converted);
+            // A conversion is work that would keep a thread from everybody else.
+            tokio::task::consume_budget().await;
+        }
+        FeedPage { events, ..page }
     }
 
     async fn scan(&mut self, limit: ReadLimit) -> Result<Scan, FeedError> {

@@ -15,6 +15,7 @@ mod health;
 mod keys;
 pub mod metrics;
 mod options;
+mod pins;
 mod places;
 mod pump;
 mod queue;
@@ -37,6 +38,7 @@ pub use keys::NewKey;
 pub use options::{
     AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions,
 };
+pub use pins::{PINS_MAX, PinError, Pins};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
 pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};

@@ -97,6 +97,9 @@ pub const CATALOG_JUDGE_SECONDS: &str = "tidings_catalog_judge_seconds";
 pub const CATALOG_REDRIVEN: &str = "tidings_catalog_redriven_total";
 /// Events in quarantine that were discarded.
 pub const CATALOG_DISCARDED: &str = "tidings_catalog_discarded_total";
+/// Events that a consumer wanted in another version, by outcome: `converted`, `no_chain` (no conversions lead there) and
+/// `failed`; all but the first are handed out as they are.
+pub const CATALOG_CONVERTED: &str = "tidings_catalog_converted_total";
 /// The revision of the catalog that this node knows.
 pub const CATALOG_REVISION: &str = "tidings_catalog_revision";
 /// Entries of the catalog that this node cannot read.
@@ -150,6 +153,7 @@ pub fn describe() {
     describe_histogram!(CATALOG_JUDGE_SECONDS, Unit::Seconds, "Duration of judging the events of one call");
     describe_counter!(CATALOG_REDRIVEN, Unit::Count, "Events brought from the quarantine into the log");
     describe_counter!(CATALOG_DISCARDED, Unit::Count, "Events in quarantine that were discarded");
+    describe_counter!(CATALOG_CONVERTED, Unit::Count, "Events that a consumer wanted in another version");
     describe_gauge!(CATALOG_REVISION, Unit::Count, "The revision of the catalog that this node knows");
     describe_gauge!(CATALOG_FAULTS, Unit::Count, "Entries of the catalog that this node cannot read");
 }

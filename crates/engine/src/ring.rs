@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tidings_event::{Position, Recorded, Sequence, TenantNo};
+use tidings_event::{Position, Recorded, Sequence, TenantNo, Version, cloudevents};
 
 /// An event of the log as readers share it: its native JSON is rendered once, by whoever needs it first.
 #[derive(Debug)]
 pub struct FeedEvent {
     /// The event.
     pub recorded: Recorded,
+    /// The version that `version` and `data` were converted from, for a consumer that is pinned to another one.
+    pub converted_from: Option<Version>,
     native: OnceLock<Bytes>,
 }
 
@@ -19,12 +21,40 @@ impl FeedEvent {
     /// Wraps an event of the log.
     #[must_use]
     pub fn new(recorded: Recorded) -> Self {
-        Self { recorded, native: OnceLock::new() }
+        Self { recorded, converted_from: None, native: OnceLock::new() }
+    }
+
+    /// Wraps an event of the log whose version and data were converted from another version.
+    #[must_use]
+    pub fn converted(recorded: Recorded, from: Version) -> Self {
+        Self { recorded, converted_from: Some(from), native: OnceLock::new() }
     }
 
     /// The native JSON envelope, `sequence` and `recorded_at` included.
     pub fn native(&self) -> &Bytes {
-        self.native.get_or_init(|| Bytes::from(self.recorded.to_json()))
+        self.native.get_or_init(|| {
+            Bytes::from(match &self.converted_from {
+                None => self.recorded.to_json(),
+                Some(from) => self.recorded.to_json_converted(from),
+            })
+        })
+    }
+
+    /// Appends the event as a CloudEvent in structured mode.
+    pub fn write_cloudevent(&self, out: &mut Vec<u8>) {
+        match &self.converted_from {
+            None => cloudevents::write_structured(&self.recorded, out),
+            Some(from) => cloudevents::write_converted(&self.recorded, from, out),
+        }
+    }
+
+    /// The headers of the event as a CloudEvent in binary mode; its body is the event's data.
+    #[must_use]
+    pub fn cloudevent_headers(&self) -> Vec<(String, String)> {
+        match &self.converted_from {
+            None => cloudevents::binary_headers(&self.recorded),
+            Some(from) => cloudevents::binary_headers_converted(&self.recorded, from),
+        }
     }
 
     /// What it takes in memory, its rendered form included, about.

@@ -11,6 +11,7 @@
 //! | `correlationid`, `causationid`, `traceparent` | the same, in `metadata` |
 //! | `contexttype`, `contextid` | `metadata.context` |
 //! | `sequence`, `recordedtime` | `sequence`, `recorded_at`; only written, as the log assigns them |
+//! | `convertedfrom` | `metadata.converted_from`; only written, where a consumer is pinned to a version |
 //!
 //! Every event comes back from its CloudEvent as it was. Sources, subjects and schemas of other makers, which do not
 //! have these forms, are kept whole and come back as they were: a foreign `source` becomes a source of type
@@ -22,7 +23,9 @@ mod read;
 mod write;
 
 pub use read::{parse_batch, parse_binary, parse_structured};
-pub use write::{binary_event_headers, binary_headers, write_event, write_structured};
+pub use write::{
+    binary_event_headers, binary_headers, binary_headers_converted, write_converted, write_event, write_structured,
+};
 
 /// Media type of one event in structured mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";

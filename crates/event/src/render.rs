@@ -1,7 +1,7 @@
 //! Writing events as native JSON, by hand: the order of members is fixed and `data` is copied as it is.
 
 use crate::envelope::{Event, Metadata, Recorded, Source};
-use crate::{Data, EventType, Mint, TenantId, Text, Timestamp};
+use crate::{Data, EventType, Mint, TenantId, Text, Timestamp, Version};
 
 impl Event {
     /// An event with a new id, of this moment and of the version that `mint` knows. The rest is set on its fields.
@@ -47,7 +47,7 @@ impl Event {
 
     /// Appends the native JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        self.write_members(out);
+        self.write_members(None, out);
         out.push(b'}');
     }
 
@@ -57,7 +57,7 @@ impl Event {
     }
 
     /// Writes everything up to the closing brace.
-    fn write_members(&self, out: &mut Vec<u8>) {
+    fn write_members(&self, converted_from: Option<&Version>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
         write_string(out, self.id.as_str());
         member(out, "type", self.event_type.as_str());
@@ -79,6 +79,9 @@ impl Event {
             pair(out, "context", context.kind.as_str(), &context.id);
         }
         optional(out, "traceparent", self.metadata.traceparent.as_ref());
+        if let Some(version) = converted_from {
+            member(out, "converted_from", version.as_str());
+        }
         out.push(b'}');
     }
 }
@@ -94,7 +97,20 @@ impl Recorded {
 
     /// Appends the native JSON, with what the log assigned.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        self.event.write_members(out);
+        self.write(None, out);
+    }
+
+    /// The native JSON of an event whose `version` and `data` were converted from another version: its metadata say
+    /// `converted_from`.
+    #[must_use]
+    pub fn to_json_converted(&self, from: &Version) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.event.size_hint());
+        self.write(Some(from), &mut out);
+        out
+    }
+
+    fn write(&self, converted_from: Option<&Version>, out: &mut Vec<u8>) {
+        self.event.write_members(converted_from, out);
         out.extend_from_slice(b",\"sequence\":");
         write_number(out, self.sequence.get());
         moment(out, "recorded_at", self.recorded_at);

@@ -13,6 +13,7 @@ use super::types::{
     TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, URL_CHARS_MAX,
 };
 use crate::egress::{Egress, TargetError};
+use crate::{PinError, Pins};
 
 /// Violations that one answer lists; further ones are left out.
 const VIOLATIONS_MAX: usize = tidings_event::limits::VIOLATIONS_MAX;
@@ -103,6 +104,12 @@ impl Report {
         }
         if let Err(message) = Schedule::new(settings.retry_schedule_s.clone()) {
             self.add("/retry_schedule_s", code::SCHEDULE_WRONG, message);
+        }
+        if let Err(PinError { index, message }) = Pins::parse(&settings.versions) {
+            match index {
+                Some(index) => self.add(format!("/versions/{index}"), code::TYPE_MALFORMED, message),
+                None => self.add("/versions", code::TOO_MANY, message),
+            }
         }
         if settings.description.chars().count() > DESCRIPTION_CHARS_MAX {
             let message = format!("must have at most {DESCRIPTION_CHARS_MAX} characters");

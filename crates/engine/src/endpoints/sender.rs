@@ -9,9 +9,9 @@ use tidings_event::{Sequence, Timestamp, cloudevents};
 use tidings_store::EndpointRow;
 
 use super::types::{CloudEventsMode, Format, Kept};
-use crate::FeedEvent;
 use crate::egress::{Call, Egress, Target};
 use crate::secrets::SecretBox;
+use crate::{FeedEvent, Pins};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -37,6 +37,8 @@ pub(crate) struct Sender {
     pub(crate) format: Format,
     pub(crate) mode: CloudEventsMode,
     pub(crate) timeout: Duration,
+    /// In which versions it wants events.
+    pub(crate) pins: Pins,
 }
 
 impl Sender {
@@ -71,6 +73,7 @@ impl Sender {
             format: settings.format,
             mode: settings.cloudevents_mode,
             timeout: Duration::from_millis(settings.timeout_ms.into()),
+            pins: Pins::parse(&settings.versions).map_err(|error| error.to_string())?,
         };
         Ok((sender, ends))
     }
@@ -91,11 +94,11 @@ impl Sender {
             (Format::Native, _) => event.native().clone(),
             (Format::Cloudevents, CloudEventsMode::Structured) => {
                 let mut body = Vec::with_capacity(recorded.event.data.as_bytes().len() + 1_024);
-                cloudevents::write_structured(recorded, &mut body);
+                event.write_cloudevent(&mut body);
                 Bytes::from(body)
             }
             (Format::Cloudevents, CloudEventsMode::Binary) => {
-                extra = cloudevents::binary_headers(recorded);
+                extra = event.cloudevent_headers();
                 recorded.event.data.bytes()
             }
         };

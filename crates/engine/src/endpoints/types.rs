@@ -121,6 +121,8 @@ pub struct EndpointSettings {
     /// Seconds to wait before attempt 1, 2, 3, …; after the last the event is given up. 1 to 20 waits, each of at
     /// most a week, together at most 30 days.
     pub retry_schedule_s: Vec<u32>,
+    /// In which versions it wants events of some types, like `sales.lead.status_changed@2`; see [`Pins`](crate::Pins).
+    pub versions: Vec<String>,
     /// What a person wrote about it.
     pub description: String,
 }
@@ -135,6 +137,7 @@ impl Default for EndpointSettings {
             timeout_ms: TIMEOUT_MS,
             headers: BTreeMap::new(),
             retry_schedule_s: RETRY_SCHEDULE_S.to_vec(),
+            versions: Vec::new(),
             description: String::new(),
         }
     }
@@ -251,6 +254,8 @@ pub struct EndpointPatch {
     pub headers: Option<BTreeMap<String, String>>,
     /// Seconds to wait before each attempt.
     pub retry_schedule_s: Option<Vec<u32>>,
+    /// In which versions it wants events of some types; all that it had before are replaced.
+    pub versions: Option<Vec<String>>,
     /// What a person wrote about it.
     pub description: Option<String>,
     /// Whether it is delivered to.

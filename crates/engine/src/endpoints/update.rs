@@ -92,6 +92,7 @@ fn merge(settings: &mut EndpointSettings, patch: &EndpointPatch) -> Vec<&'static
     take(&mut settings.timeout_ms, patch.timeout_ms.as_ref(), "timeout_ms", &mut names);
     take(&mut settings.headers, patch.headers.as_ref(), "headers", &mut names);
     take(&mut settings.retry_schedule_s, patch.retry_schedule_s.as_ref(), "retry_schedule_s", &mut names);
+    take(&mut settings.versions, patch.versions.as_ref(), "versions", &mut names);
     take(&mut settings.description, patch.description.as_ref(), "description", &mut names);
     names
 }

@@ -14,3 +14,4 @@ mod memory;
 mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;

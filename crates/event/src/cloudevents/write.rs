@@ -4,52 +4,71 @@ use std::fmt::Write as _;
 
 use super::{DATA_TYPE, HEADER_PREFIX, SPECVERSION, names};
 use crate::render::{member, name_of, write_string};
-use crate::{Event, Recorded};
+use crate::{Event, Recorded, Version};
 
 /// Appends a recorded event in structured mode, with `sequence` and `recordedtime`. The sequence has twenty digits,
 /// so that comparing it as text compares the numbers, as the extension of that name asks.
 pub fn write_structured(recorded: &Recorded, out: &mut Vec<u8>) {
-    write(&recorded.event, Some(recorded), out);
+    write(&recorded.event, Some(recorded), None, out);
+}
+
+/// Appends a recorded event in structured mode whose version and data were converted from another version: the
+/// attribute `convertedfrom` says which.
+pub fn write_converted(recorded: &Recorded, from: &Version, out: &mut Vec<u8>) {
+    write(&recorded.event, Some(recorded), Some(from), out);
 }
 
 /// Appends an event in structured mode, as a producer sends it.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {
-    write(event, None, out);
+    write(event, None, None, out);
 }
 
 /// The headers of a recorded event in binary mode, `content-type` included; its body is the event's data.
 #[must_use]
 pub fn binary_headers(recorded: &Recorded) -> Vec<(String, String)> {
-    headers(&recorded.event, Some(recorded))
+    headers(&recorded.event, Some(recorded), None)
+}
+
+/// The headers of a recorded event in binary mode whose version and data were converted from another version.
+#[must_use]
+pub fn binary_headers_converted(recorded: &Recorded, from: &Version) -> Vec<(String, String)> {
+    headers(&recorded.event, Some(recorded), Some(from))
 }
 
 /// The headers of an event in binary mode, as a producer sends it.
 #[must_use]
 pub fn binary_event_headers(event: &Event) -> Vec<(String, String)> {
-    headers(event, None)
+    headers(event, None, None)
 }
 
-fn write(event: &Event, recorded: Option<&Recorded>, out: &mut Vec<u8>) {
+fn write(event: &Event, recorded: Option<&Recorded>, converted_from: Option<&Version>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"specversion\":");
     write_string(out, SPECVERSION);
-    attributes(event, recorded, |name, value| member(out, name, value));
+    attributes(event, recorded, converted_from, |name, value| member(out, name, value));
     member(out, "datacontenttype", DATA_TYPE);
     name_of(out, "data");
     out.extend_from_slice(event.data.as_bytes());
     out.push(b'}');
 }
 
-fn headers(event: &Event, recorded: Option<&Recorded>) -> Vec<(String, String)> {
+fn headers(event: &Event, recorded: Option<&Recorded>, converted_from: Option<&Version>) -> Vec<(String, String)> {
     let mut headers = vec![
         ("content-type".to_owned(), DATA_TYPE.to_owned()),
         (format!("{HEADER_PREFIX}specversion"), SPECVERSION.to_owned()),
     ];
-    attributes(event, recorded, |name, value| headers.push((format!("{HEADER_PREFIX}{name}"), encode_header(value))));
+    attributes(event, recorded, converted_from, |name, value| {
+        headers.push((format!("{HEADER_PREFIX}{name}"), encode_header(value)))
+    });
     headers
 }
 
 /// Hands out the attributes, but for those that are the same in every event.
-fn attributes(event: &Event, recorded: Option<&Recorded>, mut each: impl FnMut(&str, &str)) {
+fn attributes(
+    event: &Event,
+    recorded: Option<&Recorded>,
+    converted_from: Option<&Version>,
+    mut each: impl FnMut(&str, &str),
+) {
     each("id", event.id.as_str());
     each("source", &names::source_to_uri(&event.source));
     each("type", event.event_type.as_str());
@@ -75,6 +94,9 @@ fn attributes(event: &Event, recorded: Option<&Recorded>, mut each: impl FnMut(&
     }
     if let Some(traceparent) = &event.metadata.traceparent {
         each("traceparent", traceparent.as_str());
+    }
+    if let Some(version) = converted_from {
+        each("convertedfrom", version.as_str());
     }
     if let Some(recorded) = recorded {
         each("sequence", &format!("{:020}", recorded.sequence.get()));

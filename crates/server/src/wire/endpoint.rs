@@ -194,7 +194,7 @@ pub struct Endpoint {
     pub headers: BTreeMap<String, String>,
     /// Seconds to wait before attempt 1, 2, 3, …; after the last the event is given up.
     pub retry_schedule_s: Vec<u32>,
-    /// In which versions it gets events of some types, by type.
+    /// In which versions it gets events of some types.
     #[schema(example = json!(["sales.lead.status_changed@2"]))]
     pub versions: Vec<String>,
     /// What a person said about it.
