@@ -10,7 +10,7 @@ const SETTINGS: &str = r#"{
     "filter": {"filters": [{"field": "$.data.amount", "operator": "gte", "value": 1500.50}]},
     "format": "cloudevents", "cloudevents_mode": "binary", "ordering": "entity", "rate_limit_per_s": 20,
     "timeout_ms": 5000, "headers": {"X-Api-Key": "the value of a header"}, "retry_schedule_s": [0, 10, 60],
-    "description": "the warehouse"
+    "versions": ["sales.lead.status_changed@2"], "description": "the warehouse"
 }"#;
 
 fn settings() -> Value {

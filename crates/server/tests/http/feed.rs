@@ -242,3 +242,45 @@ async fn a_page_is_given_as_cloudevents_where_that_is_asked_for() {
     let refused = server.admin().get(FEED).header("accept", "image/png").send().await;
     insta::assert_json_snapshot!(refused.problem(406, "not_acceptable"));
 }
+
+#[tokio::test]
+async fn a_reader_that_is_pinned_to_a_version_gets_events_in_it() {
+    let server = Server::start().await;
+    let definition = |version: u32, member: &str, upcast: Value| {
+        json!({
+            "name": "sales.deal.won", "version": version, "owner": "sales", "description": "A deal was won.",
+            "lifecycle": "stable", "upcast": upcast,
+            "schema": {"type": "object", "required": [member], "properties": {member: {"type": "number"}}},
+            "examples": [{"name": "usual", "data": {member: 7}}],
+        })
+    };
+    let mut first = definition(1, "amount", Value::Null);
+    first.as_object_mut().unwrap().remove("upcast");
+    let upcast = json!({
+        "from": "1", "steps": [{"move": {"from": "/amount", "to": "/total"}}],
+        "tests": [{"from": {"amount": 7}, "to": {"total": 7}}],
+    });
+    for (version, definition) in [("1", first), ("2", definition(2, "total", upcast))] {
+        let path = format!("/v1/event-types/sales.deal.won/versions/{version}");
+        server.admin().put(&path).json(&definition).send().await.expect(201);
+    }
+    let mut sent = typed("acme", "sales.deal.won", json!({"amount": 7}));
+    sent["version"] = json!("1");
+    server.admin().post("/v1/events").json(&sent).send().await.expect(201);
+
+    let pinned = page(&server.admin(), &[("versions", "sales.deal.won@2")]).await.expect(200).json();
+    let event = &pinned["events"][0];
+    assert_eq!((&event["version"], &event["data"]), (&json!("2"), &json!({"total": 7})));
+    assert_eq!(event["metadata"]["converted_from"], "1");
+    let plain = page(&server.admin(), &[]).await.expect(200).json();
+    assert_eq!((&plain["events"][0]["version"], &plain["events"][0]["data"]), (&json!("1"), &json!({"amount": 7})));
+    assert_eq!(plain["events"][0]["metadata"]["converted_from"], Value::Null);
+    // The cursor of one goes on with the other: it is the same log.
+    let cursor = pinned["cursor"].as_str().unwrap();
+    page(&server.admin(), &[("cursor", cursor), ("versions", "sales.deal.won@1,chat.message.sent@3")]).await.expect(200);
+    for wrong in ["sales.deal.won", "sales.*@2", "sales.deal.won@1,sales.deal.won@2"] {
+        let refused = page(&server.admin(), &[("versions", wrong)]).await;
+        let problem = refused.expect(400).json();
+        assert_eq!(problem["errors"][0]["path"], "query/versions", "{wrong}");
+    }
+}
