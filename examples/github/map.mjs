@@ -101,6 +101,17 @@ function tenantOf(payload) {
   );
 }
 
+/** What an action of GitHub's is called here. */
+const factOf = (action) => ACTIONS[action] ?? action;
+
+/** The types that webhooks of a kind become: of all actions, or of one. None for a kind that is not mapped. */
+export function kindsOf(kind, action) {
+  const known = KINDS[kind];
+  if (!known) return [];
+  const fact = known[2] ?? (action && factOf(action));
+  return fact ? [`github.${known[0]}.${fact}`] : [];
+}
+
 /**
  * The envelope of a webhook, without its `data`.
  * `nth` tells equal payloads apart; a real delivery has `X-GitHub-Delivery` for that.
@@ -110,7 +121,7 @@ export function envelope(kind, nth, payloadText) {
   if (!known) throw new Error(`GitHub's ${kind} is not mapped`);
   const payload = JSON.parse(payloadText);
   const [entity, id, fixed] = known;
-  const action = fixed ?? ACTIONS[payload.action] ?? payload.action;
+  const action = fixed ?? factOf(payload.action);
   if (!action) throw new Error(`GitHub's ${kind} without an action is not mapped`);
   const digest = createHash('sha256').update(payloadText).digest('hex').slice(0, 24);
   return {
