@@ -35,13 +35,13 @@ pub(super) fn add(error: &ValidationError<'_>, violations: &mut Vec<Violation>, 
             push(path, code::SCHEMA_REQUIRED, "is required".to_owned());
         }
         Found::AnyOf { context } | Found::OneOfNotValid { context } => {
-            if let Some(branch) = closest(context, error.instance_path().as_str().len()) {
-                for error in branch {
-                    add(error, violations, max);
-                }
-            } else {
+            let meant = closest(context, error.instance_path().as_str().len());
+            if meant.is_empty() {
                 let message = format!("must match one of the {} alternatives of the schema", context.len());
                 push(at, code::SCHEMA_COMBINATION, message);
+            }
+            for error in meant {
+                add(error, violations, max);
             }
         }
         kind => {
@@ -51,23 +51,27 @@ pub(super) fn add(error: &ValidationError<'_>, violations: &mut Vec<Violation>, 
     }
 }
 
-/// The alternative that the document seems to be meant for: the only one in which neither the value itself has another
-/// type nor a member that tells alternatives apart another value; of several the one that misses least.
-fn closest<'e>(context: &'e [Vec<ValidationError<'static>>], depth: usize) -> Option<&'e [ValidationError<'static>]> {
-    let another = |error: &&ValidationError<'static>| {
+/// What the alternative says that the document seems to be meant for: one in which neither the value itself has another
+/// type nor a member that tells alternatives apart another value, and of several the one that misses least. Where
+/// several miss as little as that, what all of these say.
+fn closest<'e>(context: &'e [Vec<ValidationError<'static>>], depth: usize) -> Vec<&'e ValidationError<'static>> {
+    let another = |error: &ValidationError<'static>| {
         let below = error.instance_path().as_str().get(depth..).unwrap_or_default();
         let tells_apart = matches!(error.kind(), Found::Constant { .. } | Found::Enum { .. });
         (below.is_empty() && (tells_apart || matches!(error.kind(), Found::Type { .. })))
             || (below.matches('/').count() == 1 && tells_apart)
     };
-    let meant = context.iter().filter(|branch| !branch.is_empty() && !branch.iter().any(|error| another(&error)));
-    let mut by_size: Vec<&'e Vec<ValidationError<'static>>> = meant.collect();
-    by_size.sort_by_key(|branch| branch.len());
-    match by_size.as_slice() {
-        [only] => Some(only),
-        [first, second, ..] if first.len() < second.len() => Some(first),
-        _ => None,
-    }
+    let mut meant: Vec<&'e Vec<ValidationError<'static>>> =
+        context.iter().filter(|branch| !branch.is_empty() && !branch.iter().any(another)).collect();
+    let least = meant.iter().map(|branch| branch.len()).min().unwrap_or_default();
+    meant.retain(|branch| branch.len() == least);
+    let Some((first, others)) = meant.split_first() else { return Vec::new() };
+    let same = |a: &ValidationError<'_>, b: &ValidationError<'_>| {
+        a.instance_path() == b.instance_path() && a.to_string() == b.to_string()
+    };
+    let said_by_all =
+        |error: &&ValidationError<'static>| others.iter().all(|all| all.iter().any(|one| same(one, error)));
+    first.iter().filter(said_by_all).collect()
 }
 
 /// The code and the words for everything that concerns one value.
@@ -93,18 +97,28 @@ fn say(kind: &Found) -> (&'static str, String) {
         Found::ExclusiveMinimum { limit } => (code::SCHEMA_RANGE, format!("must be more than {limit}")),
         Found::ExclusiveMaximum { limit } => (code::SCHEMA_RANGE, format!("must be less than {limit}")),
         Found::MultipleOf { multiple_of } => (code::SCHEMA_RANGE, format!("must be a multiple of {multiple_of}")),
-        Found::MinLength { limit } => (code::SCHEMA_LENGTH, format!("must have at least {limit} characters")),
-        Found::MaxLength { limit } => (code::SCHEMA_LENGTH, format!("must have at most {limit} characters")),
-        Found::MinItems { limit } => (code::SCHEMA_ITEMS, format!("must have at least {limit} elements")),
-        Found::MaxItems { limit } => (code::SCHEMA_ITEMS, format!("must have at most {limit} elements")),
-        Found::AdditionalItems { limit } => (code::SCHEMA_ITEMS, format!("must have at most {limit} elements")),
+        Found::MinLength { limit } => {
+            (code::SCHEMA_LENGTH, format!("must have at least {}", counted(*limit, "character")))
+        }
+        Found::MaxLength { limit } => {
+            (code::SCHEMA_LENGTH, format!("must have at most {}", counted(*limit, "character")))
+        }
+        Found::MinItems { limit } => (code::SCHEMA_ITEMS, format!("must have at least {}", counted(*limit, "element"))),
+        Found::MaxItems { limit } => (code::SCHEMA_ITEMS, format!("must have at most {}", counted(*limit, "element"))),
+        Found::AdditionalItems { limit } => {
+            (code::SCHEMA_ITEMS, format!("must have at most {}", counted(*limit as u64, "element")))
+        }
         Found::UnevaluatedItems { .. } => (code::SCHEMA_ITEMS, "has elements that the schema does not know".to_owned()),
         Found::UniqueItems => (code::SCHEMA_ITEMS, "must not hold an element twice".to_owned()),
         Found::Contains => {
             (code::SCHEMA_ITEMS, "must hold as many elements of the described kind as the schema asks for".to_owned())
         }
-        Found::MinProperties { limit } => (code::SCHEMA_MEMBERS, format!("must have at least {limit} members")),
-        Found::MaxProperties { limit } => (code::SCHEMA_MEMBERS, format!("must have at most {limit} members")),
+        Found::MinProperties { limit } => {
+            (code::SCHEMA_MEMBERS, format!("must have at least {}", counted(*limit, "member")))
+        }
+        Found::MaxProperties { limit } => {
+            (code::SCHEMA_MEMBERS, format!("must have at most {}", counted(*limit, "member")))
+        }
         Found::PropertyNames { error } => {
             (code::SCHEMA_MEMBERS, format!("has a member whose name is not allowed: it {}", say(error.kind()).1))
         }
@@ -135,6 +149,10 @@ pub(super) fn of_schema(error: &ValidationError<'_>) -> String {
         }
         kind => format!("is not JSON Schema: {}", say(kind).1),
     })
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn types(kind: &TypeKind) -> String {

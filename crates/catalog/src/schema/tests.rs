@@ -108,7 +108,7 @@ fn what_breaks_a_schema_is_told_with_its_code_and_its_place() {
             json!({"x": [1, 2]}),
             "/data/x",
             "schema_items",
-            "must have at most 1 elements",
+            "must have at most 1 element",
         ),
         (
             json!({"properties": {"x": {"uniqueItems": true}}}),
@@ -131,13 +131,13 @@ fn what_breaks_a_schema_is_told_with_its_code_and_its_place() {
             "schema_type",
             "must be a string",
         ),
-        (json!({"minProperties": 1}), json!({}), "/data", "schema_members", "must have at least 1 members"),
+        (json!({"minProperties": 1}), json!({}), "/data", "schema_members", "must have at least 1 member"),
         (
             json!({"propertyNames": {"maxLength": 1}}),
             json!({"long": 1}),
             "/data",
             "schema_members",
-            "has a member whose name is not allowed: it must have at most 1 characters",
+            "has a member whose name is not allowed: it must have at most 1 character",
         ),
         (json!({"dependentRequired": {"a": ["b"]}}), json!({"a": 1}), "/data/b", "schema_required", "is required"),
         (
