@@ -5,6 +5,7 @@ mod append;
 mod bare_postgres;
 mod bare_sqlite;
 mod business;
+mod catalog;
 mod deliver;
 mod events;
 mod feed;
@@ -81,6 +82,8 @@ enum What {
     Deliver,
     /// Finding the lanes that want an event.
     Matching,
+    /// Appends that the catalog judges.
+    Catalog,
 }
 
 /// How much work to do, as a share of the usual.
@@ -157,6 +160,9 @@ async fn measure(arguments: Arguments) -> Result<()> {
     }
     if wanted(What::Matching) {
         matching::run(&mut report, scale)?;
+    }
+    if wanted(What::Catalog) {
+        catalog::run(&mut report, scale, server).await?;
     }
     println!("{}", report.table());
     report.write_json(&arguments.json)?;
