@@ -112,13 +112,11 @@ impl Converter {
     pub(crate) fn apply(&self, data: &mut Value) -> Result<(), ConvertError> {
         let mut room = steps::Room::new();
         for (index, ready) in self.steps.iter().enumerate() {
-            let value = match &ready.expression {
-                Some(expression) => {
-                    Some(expression.over_data(&Document::of(data)).map_err(|failure| failure.to_string()))
-                }
-                None => None,
-            };
-            let done = value.transpose().and_then(|value| steps::apply(&ready.step, value, data, &mut room));
+            let computed = ready.expression.as_ref().map(|expression| expression.over_data(&Document::of(data)));
+            let done = computed
+                .transpose()
+                .map_err(|failure| failure.to_string())
+                .and_then(|value| steps::apply(&ready.step, value, data, &mut room));
             done.map_err(|reason| ConvertError::Step {
                 version: self.version.clone(),
                 other: self.other.clone(),

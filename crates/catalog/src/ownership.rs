@@ -92,7 +92,7 @@ mod tests {
         for (owner, id, holder, expected) in rows {
             let source = Source { kind: SourceKind::Service, id: Text::parse(id).expect("a text") };
             let found = may_emit(owner, &source, holder);
-            let found = found.as_ref().map(|()| ()).map_err(|broken| (broken.path.as_str(), broken.code));
+            let found = found.as_ref().copied().map_err(|broken| (broken.path.as_str(), broken.code));
             assert_eq!(found, expected, "{owner:?} {id} {holder:?}");
         }
     }

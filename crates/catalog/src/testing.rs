@@ -54,6 +54,7 @@ pub(crate) fn definition(name: &str, version: &str, schema: Value) -> Definition
 }
 
 /// An event of the entity `lead/lead_42`, emitted by `sales`.
+#[expect(clippy::needless_pass_by_value, reason = "data stands in the calls as a literal")]
 pub(crate) fn event(event_type: &str, version: &str, data: Value) -> Event {
     let text = |text: &str| Text::parse(text).expect("a text");
     Event {

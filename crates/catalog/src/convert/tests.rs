@@ -194,9 +194,9 @@ proptest! {
             Step::Set { at: at.clone(), value: value.clone() },
             Step::Default { at: at.clone(), value: value.clone() },
             Step::Remove { at: at.clone() },
-            Step::Map { at: at.clone(), values: BTreeMap::from([("a".to_owned(), value.clone())]), otherwise: Some(json!(1)) },
+            Step::Map { at: at.clone(), values: BTreeMap::from([("a".to_owned(), value)]), otherwise: Some(json!(1)) },
             Step::Move { from: at.clone(), to: Pointer::of(["x", "y"]) },
-            Step::Copy { from: Pointer::of(["a"]), to: at.clone() },
+            Step::Copy { from: Pointer::of(["a"]), to: at },
         ] {
             let _ = apply(vec![step], &data);
         }

@@ -164,7 +164,7 @@ fn every_fault_is_told_with_its_place() {
                     .as_mut()
                     .expect("one")
                     .steps
-                    .push(Step::Compute { at: at("/x"), expression: "event.id".to_owned() })
+                    .push(Step::Compute { at: at("/x"), expression: "event.id".to_owned() });
             },
             Error,
             "conversion_invalid",
@@ -176,7 +176,7 @@ fn every_fault_is_told_with_its_place() {
                     .as_mut()
                     .expect("one")
                     .steps
-                    .push(Step::Compute { at: at("/x"), expression: "data.y".to_owned() })
+                    .push(Step::Compute { at: at("/x"), expression: "data.y".to_owned() });
             },
             Error,
             "conversion_fails",

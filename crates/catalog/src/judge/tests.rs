@@ -225,3 +225,45 @@ fn an_event_that_passes_brings_the_rule_about_states_of_its_mode() {
     without.entity = None;
     assert!(matches!(catalog.judge(&without, TODAY), Judgement::Pass(None)));
 }
+
+#[test]
+fn documents_as_large_and_deep_as_they_may_be_are_judged() {
+    let mut wide = definition(
+        "sales.lead.created",
+        "1",
+        json!({"type": "object", "additionalProperties": {"$ref": "#/$defs/any"}, "$defs": {"any": {
+            "type": ["object", "array", "string", "integer"],
+            "items": {"$ref": "#/$defs/any"}, "additionalProperties": {"$ref": "#/$defs/any"},
+        }}}),
+    );
+    wide.rules = vec![crate::definition::Rule {
+        name: "small".to_owned(),
+        check: "!has(data.items) || data.items.all(i, !has(i.n) || i.n < 10000)".to_owned(),
+        message: "numbers are small".to_owned(),
+    }];
+    let catalog = Catalog::empty().with([entry(&wide)]);
+    let members: serde_json::Map<String, Value> =
+        (0..5_000).map(|n| (format!("member_{n}"), json!("x".repeat(20)))).collect();
+    let items: Vec<Value> = (0..8_000).map(|n| json!({"n": n, "s": "y"})).collect();
+    let deep = (0..62).fold(json!(1), |inner, _| json!({"x": inner}));
+    for data in [Value::Object(members), json!({"items": items}), deep] {
+        let judgement = catalog.judge(&created("1", data), TODAY);
+        assert!(matches!(judgement, Judgement::Pass(None)), "{judgement:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_data_makes_judging_panic(data in crate::testing::any_json()) {
+        let mut ruled = lead("1");
+        ruled.entity = Some(EntityRule { kind: "lead".to_owned(), id: Some(Pointer::of(["a", "b"])) });
+        ruled.rules = vec![crate::definition::Rule {
+            name: "r".to_owned(),
+            check: "has(data.a) ? data.a.b.all(x, x > data.n) : data.n > 0".to_owned(),
+            message: "no".to_owned(),
+        }];
+        let catalog = Catalog::empty().with([entry(&ruled)]);
+        let judgement = catalog.judge(&created("1", data), TODAY);
+        proptest::prop_assert!(broken(&judgement).len() <= tidings_event::limits::VIOLATIONS_MAX);
+    }
+}
