@@ -278,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table")]
     fn files_that_stand_elsewhere_than_their_names_say_are_told() {
         let definition = LEAD.replace("created.json", "{ type: object }");
         let rows: &[(&[(&str, &str)], &[(&str, &str)])] = &[

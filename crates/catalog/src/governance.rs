@@ -240,6 +240,7 @@ mod tests {
 
     /// Every row: what stands before and after, and what is found.
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table")]
     fn every_promise_around_a_schema_is_kept_or_its_break_is_named() {
         let rows: &[(&str, &str, &[(Severity, &str)])] = &[
             ("", "", &[]),

@@ -100,7 +100,8 @@ impl Name {
             }
             kept.extend(bare.map(str::to_owned));
         }
-        self.segments = kept;
+        // A name that is nothing but versions has nothing left to judge but itself.
+        self.segments = if kept.is_empty() { self.original.split('.').map(str::to_owned).collect() } else { kept };
     }
 
     /// An event tells of one entity.
@@ -124,8 +125,8 @@ impl Name {
     /// Words that say nothing.
     fn generic(&mut self) {
         let last = self.segments.len() - 1;
-        for segment in self.segments[..last].to_vec() {
-            if forms::is_generic(&segment) && !matches!(segment.as_str(), "message" | "event" | "item" | "activity") {
+        for segment in &self.segments[..last] {
+            if forms::is_generic(segment) && !matches!(segment.as_str(), "message" | "event" | "item" | "activity") {
                 let message = format!("\"{segment}\" says nothing: name the entity that something happens to");
                 self.found.push((Severity::Warning, "name_generic", message));
             }
@@ -263,9 +264,8 @@ impl Name {
                 None => one,
             };
         }
-        if object.is_empty() || object == entity || entity.ends_with(&format!("_{object}")) {
-            done.to_owned()
-        } else if done.starts_with(&format!("{object}_")) {
+        let is_entity = object == entity || entity.ends_with(&format!("_{object}"));
+        if object.is_empty() || is_entity || done.starts_with(&format!("{object}_")) {
             done.to_owned()
         } else {
             format!("{object}_{done}")

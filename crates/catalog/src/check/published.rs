@@ -75,8 +75,7 @@ fn told(judged: &Judged, new: &Value) -> Finding {
     let (code, path, message, witness) = match &judged.verdict {
         Verdict::Compatible => ("schema_compatible", "/schema".to_owned(), String::new(), None),
         Verdict::Breaking { witness, path, reason } => {
-            let place = if path.is_empty() { String::new() } else { format!(" at {path}") };
-            ("schema_breaking", declared_at(new, path), format!("{whom}{place}: {reason}"), Some(witness.clone()))
+            ("schema_breaking", declared_at(new, path), format!("{whom}: {reason}"), Some(witness.clone()))
         }
         Verdict::Unknown { path, reason } => {
             let message = format!("whether the change breaks something cannot be told ({whom}?): {reason}");

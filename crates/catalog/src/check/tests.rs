@@ -55,6 +55,7 @@ fn a_right_definition_passes_without_a_word() {
 
 /// Every row: what is there, what comes, and what is said of it.
 #[test]
+#[expect(clippy::type_complexity, reason = "a table")]
 fn everything_that_is_wrong_with_a_change_is_said() {
     let v1 = definition(1, "");
     let optional =
@@ -219,4 +220,32 @@ fn bounds_of_a_change_are_kept() {
     );
     let history: Vec<Entry> = (0..REVISIONS_MAX).map(|n| set("a", &n.to_string())).collect();
     assert_eq!(codes(&run(&history, &[set("a", "x")])), ["!too_many"]);
+}
+
+/// What the guide says of the default mode: the schema of `id` and `x` before and after, and whether it breaks.
+#[test]
+fn the_default_mode_keeps_what_the_guide_says_of_it() {
+    let schema = |required: &str, x: &str| {
+        format!("schema: {{ type: object, required: [{required}], properties: {{ id: {{ type: string }}{x} }} }}")
+    };
+    let x = ", x: { type: string, maxLength: 5 }";
+    let rows = [
+        ("an optional member comes", schema("id", ""), schema("id", x), false),
+        ("an optional member goes", schema("id", x), schema("id", ""), false),
+        ("a required member comes", schema("id", ""), schema("id, x", x), true),
+        ("an optional member becomes required", schema("id", x), schema("id, x", x), true),
+        ("a required member becomes optional", schema("id, x", x), schema("id", x), true),
+        ("a required member goes", schema("id, x", x), schema("id", ""), true),
+        ("a bound rises", schema("id", x), schema("id", ", x: { type: string, maxLength: 6 }"), true),
+        ("a bound falls", schema("id", x), schema("id", ", x: { type: string, maxLength: 4 }"), true),
+        ("a value comes", schema("id", ", x: { enum: [a] }"), schema("id", ", x: { enum: [a, b] }"), true),
+        ("words change", schema("id", x), schema("id", ", x: { maxLength: 5, type: [string], title: X }"), false),
+    ];
+    for (what, before, after, breaks) in rows {
+        let report = run(
+            &[definition(1, &format!("{before}\nexamples: []"))],
+            &[definition(1, &format!("{after}\nexamples: []"))],
+        );
+        assert_eq!(codes(&report).contains(&"?schema_breaking".to_owned()), breaks, "{what}: {report:#?}");
+    }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// The codes of what is found in a name that are more than advice, and what is proposed.
@@ -179,4 +181,19 @@ fn an_exception_with_a_reason_makes_errors_advice() {
     let findings = lint_definition(&definition);
     assert!(findings.iter().all(|finding| finding.severity == Severity::Info));
     assert!(findings[0].message.ends_with("(excepted: the old shop calls it so)"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #[test]
+    fn every_name_is_judged_and_no_proposal_is_the_name_itself(
+        segments in prop::collection::vec(
+            "(v[0-9]|is|was|to|reset|set|send|created|orders|ing|ses|[a-z]{1,6})(_(v2|[0-9]|ed|s|will|[a-z]{1,5})){0,3}", 2..=5,
+        )
+    ) {
+        let name = EventType::parse(segments.join(".")).expect("a type");
+        for finding in lint(&name) {
+            prop_assert_ne!(finding.proposal.as_deref(), Some(name.as_str()));
+        }
+    }
 }

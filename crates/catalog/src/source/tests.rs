@@ -87,6 +87,7 @@ fn a_definition_in_json_says_the_same_as_one_in_yaml() {
 /// Every row: what is put into a right definition in place of what, and the mistakes that are found: code, path, line
 /// and proposal.
 #[test]
+#[expect(clippy::type_complexity, reason = "a table")]
 fn every_mistake_is_named_with_its_place_and_what_was_meant() {
     let base = "name: sales.lead.created\nversion: \"1\"\nowner: sales\nschema: { type: object }\n";
     assert!(read(base).is_ok());

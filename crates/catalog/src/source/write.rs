@@ -40,7 +40,7 @@ impl Members {
         self.0.push((name.to_owned(), value));
     }
 
-    fn text(&mut self, name: &str, text: impl ToString) {
+    fn text(&mut self, name: &str, text: &(impl ToString + ?Sized)) {
         self.add(name, Out::text(text.to_string()));
     }
 
@@ -101,21 +101,21 @@ fn definition_out(definition: &Definition) -> Out {
     }
     members.add("lifecycle", lifecycle(&definition.lifecycle));
     if definition.ordering != Ordering::Entity {
-        members.text("ordering", definition.ordering);
+        members.text("ordering", &definition.ordering);
     }
     if let Some(retention) = definition.retention {
-        members.text("retention", retention);
+        members.text("retention", &retention);
     }
     if let Some(entity) = &definition.entity {
         let mut rule = Members::default();
         rule.text("type", &entity.kind);
         if let Some(id) = &entity.id {
-            rule.text("id", id);
+            rule.text("id", &id);
         }
         members.add("entity", rule.done());
     }
     if let Some(subject) = &definition.subject {
-        members.text("subject", subject);
+        members.text("subject", &subject);
     }
     if !definition.classification.is_empty() {
         let fields = definition.classification.iter();
@@ -123,10 +123,10 @@ fn definition_out(definition: &Definition) -> Out {
             .add("classification", Out::Map(fields.map(|(at, class)| (at.to_string(), classified(*class))).collect()));
     }
     if definition.compatibility != Compatibility::Published {
-        members.text("compatibility", definition.compatibility);
+        members.text("compatibility", &definition.compatibility);
     }
     if let Some(reason) = &definition.name_exception {
-        members.text("name_exception", reason);
+        members.text("name_exception", &reason);
     }
     members.add("schema", schema(&definition.schema));
     members.list(
@@ -172,12 +172,12 @@ fn lifecycle(lifecycle: &Lifecycle) -> Out {
         return Out::text(lifecycle.stage.as_str());
     }
     let mut members = Members::default();
-    members.text("stage", lifecycle.stage);
+    members.text("stage", &lifecycle.stage);
     if let Some(sunset) = lifecycle.sunset {
-        members.text("sunset", sunset);
+        members.text("sunset", &sunset);
     }
     if let Some((name, version)) = &lifecycle.successor {
-        members.text("successor", format!("{name}@{version}"));
+        members.text("successor", &format!("{name}@{version}"));
     }
     members.done()
 }
@@ -187,8 +187,8 @@ fn classified(classification: Classification) -> Out {
         return Out::text(classification.class.as_str());
     }
     let mut members = Members::default();
-    members.text("class", classification.class);
-    members.text("action", classification.action);
+    members.text("class", &classification.class);
+    members.text("action", &classification.action);
     members.done()
 }
 
@@ -234,21 +234,21 @@ fn step(step: &Step) -> Out {
     let mut members = Members::default();
     let name = match step {
         Step::Move { from, to } | Step::Copy { from, to } => {
-            members.text("from", from);
-            members.text("to", to);
+            members.text("from", &from);
+            members.text("to", &to);
             if matches!(step, Step::Move { .. }) { "move" } else { "copy" }
         }
         Step::Set { at, value } | Step::Default { at, value } => {
-            members.text("at", at);
+            members.text("at", &at);
             members.add("value", Out::Value(value.clone()));
             if matches!(step, Step::Set { .. }) { "set" } else { "default" }
         }
         Step::Remove { at } => {
-            members.text("at", at);
+            members.text("at", &at);
             "remove"
         }
         Step::Map { at, values, otherwise } => {
-            members.text("at", at);
+            members.text("at", &at);
             let values = values.iter().map(|(from, to)| (from.clone(), Out::Value(to.clone())));
             members.add("values", Out::Map(values.collect()));
             if let Some(otherwise) = otherwise {
@@ -257,8 +257,8 @@ fn step(step: &Step) -> Out {
             "map"
         }
         Step::Compute { at, expression } => {
-            members.text("at", at);
-            members.text("value", expression);
+            members.text("at", &at);
+            members.text("value", &expression);
             "compute"
         }
     };
@@ -336,12 +336,12 @@ fn policy_out(policy: &Policy) -> Out {
     members.text("name", &policy.name);
     for (name, value) in [("tenant", &policy.tenant), ("types", &policy.types)] {
         if let Some(value) = value {
-            members.text(name, value);
+            members.text(name, &value);
         }
     }
     for (name, value) in [("known", policy.known), ("unknown", policy.unknown)] {
         if let Some(value) = value {
-            members.text(name, value);
+            members.text(name, &value);
         }
     }
     members.done()

@@ -6,10 +6,10 @@ use crate::support::{Server, run};
 
 const GUIDE: &str = include_str!("../../../../docs/guides/first-ten-minutes.md");
 
-/// The guide's blocks of code, each with its language, in their order.
-fn blocks() -> Vec<(&'static str, String)> {
+/// A guide's blocks of code, each with its language, in their order.
+fn blocks(guide: &'static str) -> Vec<(&'static str, String)> {
     let mut blocks = Vec::new();
-    let mut lines = GUIDE.lines();
+    let mut lines = guide.lines();
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
@@ -29,7 +29,7 @@ async fn every_command_of_the_first_ten_minutes_works() {
 
     let (mut shown, mut commands) = (String::new(), 0);
     let mut server: Option<Server> = None;
-    for (language, block) in blocks() {
+    for (language, block) in blocks(GUIDE) {
         match language {
             "sh" if block == "tidings demo" => {}
             // The first terminal: the server that runs there is ended, and the next is started.
@@ -63,4 +63,46 @@ async fn every_command_of_the_first_ten_minutes_works() {
         assert!(shown.contains(promised), "'{promised}' is not in:\n{shown}");
     }
     assert!(!shown.contains("order_8"), "{shown}");
+}
+
+const CATALOG: &str = include_str!("../../../../docs/guides/catalog.md");
+
+#[tokio::test]
+async fn every_command_and_every_definition_of_the_catalog_guide_is_right() {
+    use tidings_catalog::source;
+
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start().await;
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_tidings")).parent().unwrap().display();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let (mut shown, mut commands) = (String::new(), 0);
+    for (language, block) in blocks(CATALOG) {
+        match language {
+            // Speaks of a repository, which a test has none of.
+            "sh" if block.contains("git ") => {}
+            "sh" => {
+                let mut bash = Command::new("bash");
+                bash.arg("-c").arg(format!("set -eu\n{block}")).current_dir(dir.path()).env_clear();
+                bash.env("PATH", &path).env("TIDINGS_URL", &server.url).env("TIDINGS_KEY", server.key());
+                let ran = run(bash, "").await;
+                assert_eq!(ran.code, Some(0), "{block}\n{ran:#?}");
+                shown.push_str(&ran.stdout);
+                shown.push_str(&ran.stderr);
+                commands += 1;
+            }
+            "yaml" if block.starts_with("name: shop.") => drop(source::read(&block).expect(&block)),
+            "yaml" if block.contains("values: [") => drop(source::read_set(&block).expect(&block)),
+            "yaml" if block.contains("known:") => drop(source::read_policy(&block).expect(&block)),
+            // A part of a definition.
+            "yaml" if !block.starts_with('#') => {
+                let whole = format!("name: shop.order.placed\nversion: 2\nowner: shop\nschema: {{}}\n{block}\n");
+                drop(source::read(&whole).expect(&block));
+            }
+            _ => {}
+        }
+    }
+    assert!(commands >= 5, "{commands}");
+    for promised in ["instead: shop.order.created", "the status must change", "index.html"] {
+        assert!(shown.contains(promised), "'{promised}' is not in:\n{shown}");
+    }
 }

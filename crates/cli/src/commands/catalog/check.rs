@@ -13,7 +13,7 @@ use tidings_event::EventType;
 
 use super::place::{Local, Place, differing, send_change};
 use super::today;
-use super::verdict::{Counts, Format, Told};
+use super::verdict::{CHECKED, Counts, Format, Told};
 use crate::args::Client;
 use crate::context::{Context, run_until_interrupted};
 use crate::failure::{Exit, Failure};
@@ -72,10 +72,9 @@ pub(crate) struct Output {
 pub(crate) fn lint(context: &Context, args: &LintArgs) -> Result<(), Failure> {
     let mut told = if args.names.is_empty() {
         let local = Local::read(&args.dir)?;
-        let mut told = Told::from(check(&Known::default(), &local.folder.entries(), today()));
+        let mut told = Told::from(check(&Known::default(), &local.folder.entries(), today())).alone();
         for entry in &mut told.entries {
             entry.findings.retain(|finding| matches!(finding.subject.as_str(), "source" | "name"));
-            entry.change = "unchanged".to_owned();
         }
         told.place(&local);
         told
@@ -94,7 +93,7 @@ fn lint_names(names: &[String]) -> Result<Told, Failure> {
             kind: "definition".to_owned(),
             name: name.clone(),
             version: "1".to_owned(),
-            change: "unchanged".to_owned(),
+            change: CHECKED.to_owned(),
             file: None,
             findings: names::lint(&parsed).into_iter().map(Into::into).collect(),
         });
@@ -115,7 +114,7 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> Result<(), Failure> {
     let entries = local.folder.entries();
     let against = args.against.as_deref().map(|text| Place::of(text, context, &args.client)).transpose()?;
     let mut told = match &against {
-        None => Told::from(check(&Known::default(), &entries, today())),
+        None => Told::from(check(&Known::default(), &entries, today())).alone(),
         Some(place) => run_until_interrupted(compare(place, &entries))?,
     };
     told.place(&local);
@@ -152,7 +151,12 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> Result<(), Failure> {
 async fn compare(place: &Place, entries: &[Entry]) -> Result<Told, Failure> {
     let there = place.entries().await?;
     match place {
-        Place::Folder(_) => Ok(Told::from(check(&Known::new(there), entries, today()))),
+        Place::Folder(_) => {
+            // A folder is a whole catalog: what is not in it any more goes.
+            let mut proposed = entries.to_vec();
+            proposed.extend(differing(entries, &there, true).into_iter().filter(|entry| entry.source.is_none()));
+            Ok(Told::from(check(&Known::new(there), &proposed, today())))
+        }
         Place::Server(api) => {
             let changed = differing(entries, &there, false);
             if changed.is_empty() {
@@ -212,7 +216,8 @@ async fn ask_log(api: &Api, args: &CheckArgs, entries: &[Entry]) -> Result<(Valu
     }
     let answer = api.call(Method::POST, "/v1/catalog/check-log", Some(&body)).await?;
     let log = Log::deserialize(&answer);
-    Ok((answer.clone(), log.map_err(|error| Failure::failed(format!("the server's answer cannot be read: {error}")))?))
+    let log = log.map_err(|error| Failure::failed(format!("the server's answer cannot be read: {error}")))?;
+    Ok((answer, log))
 }
 
 impl Log {

@@ -10,6 +10,8 @@ use super::place::Local;
 use crate::failure::{Exit, Failure};
 use crate::term::{Style, Voice, note, say, tame};
 
+/// What is said of an entry that was held against nothing.
+pub(super) const CHECKED: &str = "checked";
 /// Lines of a document that is shown.
 const WITNESS_LINES_MAX: usize = 30;
 
@@ -114,6 +116,12 @@ pub(super) struct Counts {
 }
 
 impl Told {
+    /// Says of every entry that it was checked by itself, and not what it would change.
+    pub(super) fn alone(mut self) -> Self {
+        self.entries.iter_mut().for_each(|entry| entry.change = CHECKED.to_owned());
+        self
+    }
+
     /// Names the files in which things stand, and adds what was found about files that hold no entry.
     pub(super) fn place(&mut self, local: &Local) {
         for entry in &mut self.entries {
@@ -182,7 +190,7 @@ impl Told {
     pub(super) fn summary(&self, voice: Voice) {
         let counts = self.counts();
         let of = |change: &str| self.entries.iter().filter(|entry| entry.change == change).count();
-        let changes: Vec<String> = ["added", "changed", "removed", "unchanged"]
+        let changes: Vec<String> = ["added", "changed", "removed", "unchanged", CHECKED]
             .into_iter()
             .filter(|change| of(change) > 0)
             .map(|change| format!("{} {change}", of(change)))
@@ -205,7 +213,7 @@ impl Told {
 fn describe(voice: Voice, entry: &ToldEntry, all: bool, shown: &mut String) {
     let findings: Vec<&ToldFinding> =
         entry.findings.iter().filter(|finding| all || finding.severity != "info").collect();
-    if findings.is_empty() && entry.change == "unchanged" {
+    if findings.is_empty() && matches!(entry.change.as_str(), "unchanged" | CHECKED) {
         return;
     }
     let style = match entry.change.as_str() {
@@ -258,7 +266,8 @@ fn describe_finding(voice: Voice, entry: &ToldEntry, finding: &ToldFinding, show
             "definition" => format!("{}@{}", entry.name, entry.version),
             kind => format!("{kind}:{}", entry.name),
         };
-        let hint = format!("publish a new version, or push with --override '{key}=REASON'");
+        let other_way = if entry.kind == "definition" { "publish a new version, or push" } else { "push" };
+        let hint = format!("{other_way} with --override '{key}=REASON'");
         shown.push_str(&format!("          {}\n", voice.paint(Style::Faint, tame(&hint))));
     }
 }
