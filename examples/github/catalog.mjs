@@ -71,7 +71,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const definition of all) {
     const path = join(folder, 'types', definition.name);
     await mkdir(path, { recursive: true });
-    await writeFile(join(path, 'v1.json'), `${JSON.stringify(definition, null, 2)}\n`);
+    await writeFile(join(path, 'v1.json'), `${JSON.stringify(definition, null, 1)}\n`);
   }
   console.log(`${all.length} definitions in ${folder}/types`);
 }
