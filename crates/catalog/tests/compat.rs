@@ -48,6 +48,8 @@ fn numbers_are_compared_exactly() {
         (json!({"multipleOf": 0.3}), json!({"multipleOf": 0.1}), true, false),
         (json!({"multipleOf": 0.1}), json!({"multipleOf": 0.01}), true, false),
         (json!({"multipleOf": 6}), json!({"allOf": [{"multipleOf": 2}, {"multipleOf": 3}]}), true, true),
+        (json!({"allOf": [{"multipleOf": 4}, {"multipleOf": 6}]}), json!({"multipleOf": 12}), true, true),
+        (json!({"allOf": [{"multipleOf": 4}, {"multipleOf": 6}]}), json!({"multipleOf": 24}), false, true),
         (json!({"type": "integer", "minimum": 1, "maximum": 3}), json!({"enum": [1, 2, 3]}), true, true),
         (
             json!({"type": "integer", "minimum": 9_007_199_254_740_993u64}),
@@ -129,6 +131,18 @@ fn arrays_are_compared_place_by_place() {
             array(json!({"contains": {"type": "number"}, "minContains": 0, "maxContains": 1})),
             array(json!({"contains": {"type": "integer"}, "minContains": 0, "maxContains": 2})),
             true,
+            false,
+        ),
+        (
+            array(json!({"items": {"type": "null"}, "minItems": 2})),
+            array(json!({"contains": {"type": "null"}, "minContains": 2})),
+            true,
+            false,
+        ),
+        (
+            array(json!({"items": {"type": "null"}, "minItems": 2})),
+            array(json!({"contains": {"type": "null"}, "minContains": 3})),
+            false,
             false,
         ),
         (array(json!({"uniqueItems": true})), array(json!({})), true, false),
@@ -470,6 +484,18 @@ fn what_is_not_understood_is_no_verdict() {
         let reason = unknown(includes(&string, View::AsIs, &schema, View::AsIs));
         assert!(expected == "Present in" || reason.contains(expected), "{schema}: {reason}");
     }
+}
+
+#[test]
+fn what_is_not_understood_implies_itself_only_within_the_same_schema() {
+    let array =
+        |contains: Value| json!({"type": "array", "contains": contains, "unevaluatedItems": {"type": "string"}});
+    let (strict, lax) = (array(json!({"type": "array"})), array(json!({"type": ["array", "null"]})));
+    assert_eq!(includes(&strict, View::AsIs, &strict, View::AsIs), Verdict::Compatible);
+    assert!(includes(&lax, View::AsIs, &strict, View::AsIs) != Verdict::Compatible);
+    let referring = |to: &str| json!({"type": "array", "contains": {"type": "array"}, "unevaluatedItems": {"$ref": "#/$defs/q"}, "$defs": {"q": {"type": to}}});
+    let verdict = includes(&referring("string"), View::Closed, &referring("null"), View::AsIs);
+    assert!(verdict != Verdict::Compatible, "{verdict:?}");
 }
 
 #[test]

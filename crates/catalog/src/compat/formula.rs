@@ -208,6 +208,7 @@ pub(super) struct Arena {
     formulas: Vec<Formula>,
     ids: HashMap<Formula, Id>,
     slots: Vec<Option<Id>>,
+    documents: usize,
 }
 
 impl Arena {
@@ -217,7 +218,7 @@ impl Arena {
     pub(super) const FALSE: Id = Id(1);
 
     pub(super) fn new() -> Self {
-        let mut arena = Self { formulas: Vec::new(), ids: HashMap::new(), slots: Vec::new() };
+        let mut arena = Self { formulas: Vec::new(), ids: HashMap::new(), slots: Vec::new(), documents: 0 };
         arena.add(Formula::True);
         arena.add(Formula::False);
         arena
@@ -301,6 +302,12 @@ impl Arena {
 
     pub(super) fn kinds(&mut self, kinds: Kinds) -> Id {
         self.atom(Atom::Kinds(kinds))
+    }
+
+    /// The number of a further document.
+    pub(super) fn next_document(&mut self) -> usize {
+        self.documents += 1;
+        self.documents
     }
 
     /// A place for a formula that is not known yet.

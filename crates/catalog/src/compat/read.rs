@@ -33,6 +33,8 @@ pub(super) struct Reader<'a> {
     pub(super) arena: &'a mut Arena,
     pub(super) document: &'a Document,
     pub(super) gaps: Vec<Gap>,
+    /// Tells the documents of one arena apart.
+    number: usize,
     slots: HashMap<String, u32>,
     unread: Vec<(String, u32)>,
     read: HashMap<String, Id>,
@@ -58,8 +60,10 @@ impl<'s> Schema<'s> {
 
 /// Reads a document whole; gives its formula and what of it was not understood.
 pub(super) fn read(arena: &mut Arena, document: &Document) -> (Id, Vec<Gap>) {
+    let number = arena.next_document();
     let mut reader = Reader {
         arena,
+        number,
         document,
         gaps: Vec::new(),
         slots: HashMap::new(),
@@ -95,14 +99,17 @@ impl Reader<'_> {
         id
     }
 
-    /// An atom for something that is not understood.
+    /// An atom for something that is not understood. It says the same as another one only where the whole schema that
+    /// holds it is the same: keywords depend on those beside them. What a reference beside it means is known only
+    /// within the document.
     pub(super) fn gap(&mut self, path: &str, reason: &str) -> Id {
         self.gaps.push(Gap { path: path.to_owned(), reason: reason.to_owned() });
-        // What holds references means what it means only where it stands; the arena tells the documents apart.
-        let document = std::ptr::from_ref(self.document) as usize;
-        let text = match self.document.at(path) {
-            Some(value) if !mentions_references(value) => format!("{path}={}", exact::canonical(value)),
-            _ => format!("{document}:{path}"),
+        let holder = path.rsplit_once('/').map_or("", |(holder, _)| holder);
+        let text = match self.document.at(holder) {
+            Some(value) if !mentions_references(value) => {
+                format!("{:?} {path} in {}", self.document.draft, exact::canonical(value))
+            }
+            _ => format!("{path} of document {}", self.number),
         };
         self.arena.atom(Atom::Opaque(text.into()))
     }

@@ -15,10 +15,10 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use tidings_catalog::compat::{Verdict, View, includes, seen};
 
-const INSTANCES: u64 = 50_000;
+const INSTANCES: u64 = 30_000;
 /// Documents of the narrow schema that are wanted of one pair, and how many are tried for it.
-const WANTED_PER_PAIR: u32 = 60;
-const TRIED_PER_PAIR: u32 = 400;
+const WANTED_PER_PAIR: u32 = 20;
+const TRIED_PER_PAIR: u32 = 150;
 
 /// Dice with a seed (SplitMix64).
 struct Dice(u64);
@@ -87,6 +87,9 @@ fn no_document_contradicts_a_verdict() {
         seed += 1;
         let mut dice = Dice(seed);
         let (narrow, wide) = schemas::pair(&mut dice);
+        if narrow == wide {
+            continue;
+        }
         let (narrow_view, wide_view) = *dice.pick(&views);
         try_pair(seed, (&narrow, narrow_view), (&wide, wide_view), &mut dice, &mut tally);
     }

@@ -28,12 +28,15 @@ struct Maker<'d> {
 impl Maker<'_> {
     fn document(&mut self) -> Value {
         loop {
-            let mut schema = if self.dice.one_in(2) { self.record(2) } else { self.schema(3) };
+            let mut schema = match self.dice.below(4) {
+                0 => self.record(2),
+                1 => self.schema(3),
+                _ => self.focused(),
+            };
             if !schema.is_object() {
                 schema = json!({ "allOf": [schema] });
             }
-            let defs = if self.draft7 { "definitions" } else { "$defs" };
-            schema[defs] = json!({ "p": self.record(1), "q": self.schema(2) });
+            self.define(&mut schema);
             if self.draft7 {
                 schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
             }
@@ -42,6 +45,34 @@ impl Maker<'_> {
                 return schema;
             }
         }
+    }
+
+    /// Adds what a schema refers to. Definitions that nothing refers to would take in most of the changes.
+    fn define(&mut self, schema: &mut Value) {
+        let defs = if self.draft7 { "definitions" } else { "$defs" };
+        if schema.get(defs).is_none() && schema.to_string().contains("$ref") {
+            schema[defs] = json!({ "p": self.record(1), "q": self.schema(2) });
+        }
+    }
+
+    /// A schema that says several things of one kind of document, so that keywords meet that must be weighed together.
+    fn focused(&mut self) -> Value {
+        let kind = *self.dice.pick(&["string", "number", "array", "array", "object"]);
+        let mut part = |maker: &mut Self| {
+            let mut members = Map::new();
+            for _ in 0..=maker.dice.below(3) {
+                maker.keyword_of(kind, &mut members, 1);
+            }
+            Value::Object(members)
+        };
+        let mut schema = part(self);
+        if self.dice.one_in(3) {
+            let other = part(self);
+            let keyword = *self.dice.pick(&["allOf", "allOf", "anyOf", "oneOf"]);
+            schema = json!({ keyword: [schema, other] });
+        }
+        schema["type"] = kind.into();
+        schema
     }
 
     /// A schema of the usual kind: members, some required, and perhaps no others.
@@ -82,11 +113,12 @@ impl Maker<'_> {
             }
             *changed.pointer_mut(&place).unwrap() = node;
         }
+        self.define(&mut changed);
         if seen(&changed, View::AsIs).is_err() { schema.clone() } else { changed }
     }
 
     fn change(&mut self, node: &mut Value) {
-        let choice = self.dice.below(8);
+        let choice = self.dice.below(10);
         let Value::Object(members) = node else {
             *node = self.schema(1);
             return;
@@ -99,7 +131,7 @@ impl Maker<'_> {
         match choice {
             0 | 1 if !names.is_empty() => drop(members.remove(self.dice.pick(&names))),
             2 | 3 => self.keyword(members, 1),
-            4 if !names.is_empty() => {
+            4 | 8 | 9 if !names.is_empty() => {
                 let name = self.dice.pick(&names).clone();
                 if let Some(value) = members.get_mut(&name) {
                     self.nudge(value);
@@ -231,7 +263,18 @@ impl Maker<'_> {
                     3 => ("exclusiveMaximum", self.dice.pick(&numbers).clone()),
                     _ => (
                         "multipleOf",
-                        self.dice.pick(&[json!(1), json!(2), json!(0.1), json!(0.5), json!(3), json!(6)]).clone(),
+                        self.dice
+                            .pick(&[
+                                json!(1),
+                                json!(2),
+                                json!(0.1),
+                                json!(0.5),
+                                json!(3),
+                                json!(6),
+                                json!(4),
+                                json!(12),
+                            ])
+                            .clone(),
                     ),
                 }
             }
