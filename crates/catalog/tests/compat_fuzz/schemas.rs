@@ -58,7 +58,7 @@ impl Maker<'_> {
     /// A schema that says several things of one kind of document, so that keywords meet that must be weighed together.
     fn focused(&mut self) -> Value {
         let kind = *self.dice.pick(&["string", "number", "array", "array", "object"]);
-        let mut part = |maker: &mut Self| {
+        let part = |maker: &mut Self| {
             let mut members = Map::new();
             for _ in 0..=maker.dice.below(3) {
                 maker.keyword_of(kind, &mut members, 1);
