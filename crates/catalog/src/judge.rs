@@ -231,6 +231,21 @@ impl Catalog {
         }
     }
 
+    /// Whether judging an event of this version may take long compared with its size, so that it should not be done
+    /// where others wait for it.
+    #[must_use]
+    pub fn is_costly(&self, event_type: &EventType, version: &Version) -> bool {
+        self.compiled(event_type, version).is_some_and(|compiled| compiled.costly)
+    }
+
+    /// What must hold between an event and the newest one of its entity, by this mode, whatever rules the event breaks by
+    /// itself. None if its version says nothing of that.
+    #[must_use]
+    pub fn state_rule(&self, event: &Event, mode: Mode) -> Option<Arc<StateRule>> {
+        event.entity.as_ref()?;
+        self.compiled(&event.event_type, &event.version)?.state_rule(mode)
+    }
+
     /// Converts data of one version of a type into data of another, over a chain of conversions where they are not
     /// neighbours. None if the versions are the same. What comes out is valid in the version that is asked for.
     ///

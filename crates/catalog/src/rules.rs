@@ -137,6 +137,11 @@ impl Expression {
         analyse::may_be_boolean(&self.root)
     }
 
+    /// Whether its steps may grow faster than the data: whether it does more than a little for every element of a list.
+    pub(crate) fn is_costly(&self) -> bool {
+        analyse::is_costly(&self.root)
+    }
+
     /// Whether it looks into the envelope.
     pub(crate) fn sees_envelope(&self) -> bool {
         analyse::sees_envelope(&self.root)

@@ -4,6 +4,7 @@
 //! linear in the text, so look-around and back-references are refused. Nothing is ever fetched: a reference leads to a
 //! place in the schema itself, or the schema is refused.
 
+mod cost;
 mod explain;
 mod structure;
 
@@ -25,6 +26,7 @@ const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 pub struct Schema {
     validator: Validator<Borrowed>,
     remarks: Vec<Finding>,
+    cost: cost::Cost,
 }
 
 impl std::fmt::Debug for Schema {
@@ -37,17 +39,24 @@ impl Schema {
     /// Checks a schema by itself and compiles it. The findings are errors, their paths begin with `/schema`.
     ///
     /// What is looked at, in this order, each only if what stands before found nothing: its bounds, its draft and
-    /// vocabulary; the metaschema of its draft; its references and patterns.
+    /// vocabulary; the metaschema of its draft; its references and patterns; what it costs to judge by it.
     pub fn compile(schema: &Value) -> Result<Self, Vec<Finding>> {
         let draft = structure::draft(schema)?;
         structure::check_bounds(schema)?;
         check_metaschema(schema, draft)?;
         let structure = structure::check(schema, draft)?;
+        let cost = cost::of(schema)?;
         let validator = options(draft).build(schema).map_err(|error| {
             let path = format!("/schema{}", error.instance_path().as_str());
             vec![error_at(path, "schema_invalid", explain::of_schema(&error))]
         })?;
-        Ok(Self { validator, remarks: structure })
+        Ok(Self { validator, remarks: structure, cost })
+    }
+
+    /// Whether judging by it may take long compared with the document's size.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        self.cost.is_costly()
     }
 
     /// What is no mistake and yet should be looked at: formats that nobody knows, for one. Paths begin with `/schema`.

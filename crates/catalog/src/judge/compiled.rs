@@ -24,6 +24,8 @@ pub(super) struct Compiled {
     /// From the version below, and to it.
     pub upcast: Option<Arc<Converter>>,
     pub downcast: Option<Arc<Converter>>,
+    /// Whether judging by it may take long compared with an event's size.
+    pub costly: bool,
     rules: Arc<[CompiledRule]>,
     /// The sets that each rule looks into, in the order in which it names them; none where there is no such set.
     sets: Vec<Vec<Option<Arc<SetValues>>>>,
@@ -61,6 +63,7 @@ impl Compiled {
         Ok(Self {
             upcast: converter(&definition, definition.upcast.as_ref(), "upcast")?,
             downcast: converter(&definition, definition.downcast.as_ref(), "downcast")?,
+            costly: schema.is_costly() || rules.iter().any(|rule| rule.expression().is_costly()),
             definition: Arc::new(definition),
             schema: Arc::new(schema),
             sets: link(&rules, sets),

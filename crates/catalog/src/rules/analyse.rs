@@ -110,6 +110,59 @@ impl Walk {
     }
 }
 
+/// Whether the steps that an expression takes may grow faster than the data: whether something is done for every element
+/// of a list that takes as long as something outside of the element is large.
+pub(super) fn is_costly(root: &Ir) -> bool {
+    costly_within(root, None)
+}
+
+/// The same of a part; `innermost` is the variable of the loop around it.
+fn costly_within(ir: &Ir, innermost: Option<usize>) -> bool {
+    let within = |ir: &Ir| costly_within(ir, innermost);
+    let outside = |ir: &Ir| innermost.is_some_and(|variable| mentions_outside(ir, variable));
+    match ir {
+        Ir::Loop(looped) => {
+            let inner = Some(innermost.map_or(0, |variable| variable + 1));
+            let parts = [&looped.test, &looped.make];
+            outside(&looped.range)
+                || within(&looped.range)
+                || parts.into_iter().flatten().any(|part| costly_within(part, inner))
+        }
+        // Equal values are told apart as fast as the smaller one is walked through.
+        Ir::Binary(Operator::Equal | Operator::NotEqual, a, b) => (outside(a) && outside(b)) || within(a) || within(b),
+        Ir::Binary(Operator::Add, ..) | Ir::Call(..) | Ir::In(..) | Ir::Matches(..) => {
+            outside(ir) || parts(ir).into_iter().any(within)
+        }
+        _ => parts(ir).into_iter().any(within),
+    }
+}
+
+/// Whether a part looks at anything but constants, sets and what the loops from this one inwards are at.
+fn mentions_outside(ir: &Ir, variable: usize) -> bool {
+    match ir {
+        Ir::Data => true,
+        Ir::Variable(at) => *at < variable,
+        _ => parts(ir).into_iter().any(|part| mentions_outside(part, variable)),
+    }
+}
+
+/// The parts that a node is made of.
+fn parts(ir: &Ir) -> Vec<&Ir> {
+    match ir {
+        Ir::Const(_) | Ir::Data | Ir::Event(_) | Ir::HasEvent(_) | Ir::Variable(_) | Ir::SizeOfSet(_) => Vec::new(),
+        Ir::Member(a, _) | Ir::HasMember(a, _) | Ir::InSet(a, _) | Ir::Not(a) | Ir::Negate(a) | Ir::Matches(a, _) => {
+            vec![a]
+        }
+        Ir::Index(a, b) | Ir::In(a, b) | Ir::And(a, b) | Ir::Or(a, b) | Ir::Binary(_, a, b) => vec![a, b],
+        Ir::If(a, b, c) => vec![a, b, c],
+        Ir::Call(_, args) | Ir::List(args) => args.iter().collect(),
+        Ir::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+        Ir::Loop(looped) => {
+            [Some(&looped.range), looped.test.as_ref(), looped.make.as_ref()].into_iter().flatten().collect()
+        }
+    }
+}
+
 fn joined(mut path: Vec<String>, name: &str) -> Vec<String> {
     path.push(name.to_owned());
     path
