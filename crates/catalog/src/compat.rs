@@ -7,7 +7,7 @@
 //!   of which it knows nothing but that it implies itself; so a keyword that is missing here costs proofs, never truth.
 //! - *Breaking* comes with a witness: a document that the validator itself, the one that judges events, accepts under
 //!   the narrow schema and refuses under the wide one.
-//! - *Unknown* is everything else, with the reason.
+//! - *Unknown* is everything else, with the reason; also a proof that rests on what nobody can have meant ([`doubt`]).
 //!
 //! Numbers are exact ([`exact`]); patterns are compared as languages ([`language`]); recursive references are proved
 //! by descent: a counter-example would hold a smaller one, and so on without end. Nothing is ever fetched: a reference
@@ -24,6 +24,7 @@
 mod arrays;
 mod branch;
 mod document;
+mod doubt;
 mod evaluate;
 mod evaluated;
 mod exact;
@@ -146,35 +147,67 @@ pub fn includes(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View
 }
 
 fn compare(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View) -> Result<Verdict, Gap> {
+    match prove(narrow, narrow_view, wide, wide_view)? {
+        Ok(proof) => doubt::doubt(narrow, wide, &proof).map_or(Ok(Verdict::Compatible), Err),
+        Err(open) => open.look_for_a_witness(),
+    }
+}
+
+/// That every document of the one is one of the other, and what else was seen on the way.
+struct Proof {
+    narrow_is_empty: bool,
+    wide_is_everything: bool,
+}
+
+/// A question to which there is no proof.
+struct Open {
+    solver: Solver,
+    narrow: Side,
+    wide: Side,
+    /// Documents that may tell the two apart.
+    examples: Vec<Value>,
+}
+
+fn prove(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View) -> Result<Result<Proof, Box<Open>>, Gap> {
     let mut arena = Arena::new();
     let narrow = Side::new(&mut arena, narrow, narrow_view)?;
     let wide = Side::new(&mut arena, wide, wide_view)?;
     let mut solver = Solver::new(arena);
-    let examples = match solver.solve([Claim::yes(narrow.id), Claim::no(wide.id)]) {
-        Outcome::Nothing => return Ok(Verdict::Compatible),
-        Outcome::Perhaps(examples) => examples,
-    };
-    let of_narrow = match solver.solve([Claim::yes(narrow.id)]) {
-        Outcome::Nothing => Vec::new(),
-        Outcome::Perhaps(examples) => examples,
-    };
-    let judges = Judges { narrow: narrow.validators, wide: wide.validators };
-    if let Some(witness) = judges.find(examples, of_narrow) {
-        let (path, reason) = judges
-            .wide
-            .iter()
-            .find_map(|validator| explain::explain(validator, &witness))
-            .unwrap_or_else(|| (String::new(), "the document is refused".to_owned()));
-        return Ok(Verdict::Breaking { witness, path, reason });
+    Ok(match solver.solve([Claim::yes(narrow.id), Claim::no(wide.id)]) {
+        Outcome::Nothing => Ok(Proof {
+            narrow_is_empty: solver.solve([Claim::yes(narrow.id)]).is_nothing(),
+            wide_is_everything: solver.solve([Claim::no(wide.id)]).is_nothing(),
+        }),
+        Outcome::Perhaps(examples) => Err(Box::new(Open { solver, narrow, wide, examples })),
+    })
+}
+
+impl Open {
+    fn look_for_a_witness(self) -> Result<Verdict, Gap> {
+        let Self { mut solver, narrow, wide, examples } = self;
+        let of_narrow = match solver.solve([Claim::yes(narrow.id)]) {
+            Outcome::Nothing => Vec::new(),
+            Outcome::Perhaps(examples) => examples,
+        };
+        let judges = Judges { narrow: narrow.validators, wide: wide.validators };
+        if let Some(witness) = judges.find(examples, of_narrow) {
+            let (path, reason) = judges
+                .wide
+                .iter()
+                .find_map(|validator| explain::explain(validator, &witness))
+                .unwrap_or_else(|| (String::new(), "the document is refused".to_owned()));
+            return Ok(Verdict::Breaking { witness, path, reason });
+        }
+        Err(wide.gaps.into_iter().chain(narrow.gaps).next().unwrap_or_else(|| Gap {
+            path: String::new(),
+            reason: if solver.exhausted {
+                "the schemas are too large or too deep to be compared within bounds".to_owned()
+            } else {
+                "it could not be proved that they agree, and no document was found that shows that they do not"
+                    .to_owned()
+            },
+        }))
     }
-    Err(wide.gaps.into_iter().chain(narrow.gaps).next().unwrap_or_else(|| Gap {
-        path: String::new(),
-        reason: if solver.exhausted {
-            "the schemas are too large or too deep to be compared within bounds".to_owned()
-        } else {
-            "it could not be proved that they agree, and no document was found that shows that they do not".to_owned()
-        },
-    }))
 }
 
 /// One schema under comparison, in its view.
