@@ -9,6 +9,8 @@ use crate::{Data, Digest, Event, Salt, Sequence, Text, Timestamp};
 
 /// Stands before what is hashed for a payload.
 const DATA_PREFIX: &[u8] = b"tidings/data/1\0";
+/// Stands before what is hashed for what an event says.
+const CONTENT_PREFIX: &[u8] = b"tidings/content/1\0";
 /// Stands before what is hashed for an event.
 const EVENT_PREFIX: &[u8] = b"tidings/event/1\0";
 
@@ -16,6 +18,18 @@ const EVENT_PREFIX: &[u8] = b"tidings/event/1\0";
 #[must_use]
 pub fn hash_data(salt: &Salt, data: &Data) -> [u8; 32] {
     Sha256::new().chain_update(DATA_PREFIX).chain_update(salt.0).chain_update(data.as_bytes()).finalize().into()
+}
+
+/// The hash of what an event says, by which two are told apart without holding both: of events with one id it is equal
+/// where [`Event::same_content`] is true.
+#[must_use]
+pub fn hash_content(event: &Event) -> [u8; 32] {
+    let mut said = Vec::with_capacity(256);
+    string(&mut said, event.event_type.as_str());
+    string(&mut said, event.source.kind.as_str());
+    string(&mut said, event.source.id.as_str());
+    pair(&mut said, event.entity.as_ref().map(|entity| (entity.kind.as_str(), &entity.id)));
+    Sha256::new().chain_update(CONTENT_PREFIX).chain_update(said).chain_update(event.data.as_bytes()).finalize().into()
 }
 
 /// The digest of an event at its place in the tenant's log: SHA-256 over its canonical form.

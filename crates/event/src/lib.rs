@@ -24,7 +24,7 @@ mod violation;
 
 pub use code::ErrorCode;
 pub use cursor::{Cursor, CursorError, CursorKey, CursorSealer, FilterHash, TenantHash};
-pub use digest::{canonical_form, digest, hash_data};
+pub use digest::{canonical_form, digest, hash_content, hash_data};
 pub use envelope::{Context, ContextKind, Data, Entity, Event, Metadata, Recorded, Source, SourceKind};
 pub use ids::{
     Digest, EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, LogId, PartitionId, Position, ReplayNo,

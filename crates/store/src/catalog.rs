@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tidings_event::{EventId, EventType, Sequence, SourceKind, TenantId, TenantNo, Text, Timestamp, Version};
 
-use crate::{Append, Appended, Result};
+use crate::{Append, Appended, ReadLimit, Result};
 
 /// Counts the changes of the catalog. Every change makes the next one; zero is an empty catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -51,12 +51,46 @@ pub struct EntryChange {
 /// A piece of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogSlice {
-    /// The newest revision of each entry that was changed after the one asked for, by revision and then by key.
+    /// The newest revision of each entry that was changed after the one asked for, by revision and then by key. What
+    /// is not the newest is in no piece.
     pub rows: Vec<EntryRow>,
-    /// Everything up to this revision is in `rows`, or was there before.
+    /// What was made up to this revision, and not made anew after it, is in `rows` or was there before.
     pub upto: CatalogRevision,
     /// The catalog's revision.
     pub head: CatalogRevision,
+}
+
+/// Where one revision of an entry stands in the history of its name. The least is before all of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct HistoryPlace {
+    /// The change that made it.
+    pub revision: CatalogRevision,
+    /// Its version: one change may make several of a name.
+    pub version: String,
+}
+
+/// Which part of a history to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Of entries of this kind,
+    pub kind: String,
+    /// of this name,
+    pub name: String,
+    /// and of this version, if one is named.
+    pub version: Option<String>,
+    /// Only what comes after this place.
+    pub after: HistoryPlace,
+    /// How many revisions at most, and how many bytes of sources; at least one revision is read, whatever its size.
+    pub limit: ReadLimit,
+}
+
+/// A part of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistorySlice {
+    /// The revisions, oldest first, those of one change by version.
+    pub rows: Vec<EntryRow>,
+    /// Whether nothing comes after them.
+    pub complete: bool,
 }
 
 /// What became of a change of the catalog.
@@ -85,6 +119,8 @@ pub struct Aside {
     pub tenant: TenantId,
     /// Its id.
     pub event_id: EventId,
+    /// The hash of what it says: events with one id and one such hash are the same event.
+    pub content: [u8; 32],
     /// Its type.
     pub event_type: EventType,
     /// Its version.
@@ -161,11 +197,15 @@ pub trait CatalogStore: Send + Sync {
     /// The catalog's revision. Asked for every second.
     async fn catalog_revision(&self) -> Result<CatalogRevision>;
 
-    /// What was changed after a revision; at most `limit` entries, and never a part of a change.
+    /// What was changed after a revision, each entry in its newest state; about `limit` entries at most, and all of one
+    /// change that are the newest.
     async fn catalog(&self, after: CatalogRevision, limit: usize) -> Result<CatalogSlice>;
 
-    /// All revisions of the entries of this kind and name, oldest first; of one version where it is given.
-    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>>;
+    /// A part of the history of a name.
+    async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice>;
+
+    /// The newest revision of each version of a name, by version; without a source where it was removed.
+    async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>>;
 
     /// Makes a change if the catalog is still at `expected`, and in the same transaction the appends that tell of it.
     async fn change_catalog(
@@ -177,8 +217,9 @@ pub trait CatalogStore: Send + Sync {
         appends: Vec<Append>,
     ) -> Result<CatalogOutcome>;
 
-    /// Puts events aside. One that is there with the same bytes gets the new reasons; `tenant_max` bounds how many a
-    /// tenant may have. Returns for each whether it is aside now: all of them are, or none.
+    /// Puts events aside. One that is there already, by its tenant, id and content, stays as it is, and gets the new
+    /// reasons where it was judged in the version in which it is there. `tenant_max` bounds how many a tenant may have.
+    /// Returns whether they are aside now: all of them are, or none.
     async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool>;
 
     /// A tenant's events kept aside, by number.
@@ -193,9 +234,9 @@ pub trait CatalogStore: Send + Sync {
     /// A tenant's marked events, newest first.
     async fn marks(&self, tenant: TenantNo, query: &MarkQuery) -> Result<Vec<MarkRow>>;
 
-    /// Adds to what was seen. At most `rows_max` rows are kept; what is new beyond them is left out.
+    /// Adds to what was seen. At most `rows_max` rows are kept, those that were seen last.
     async fn observe(&self, seen: &[ObservedRow], rows_max: usize) -> Result<()>;
 
-    /// What was seen, by type, version and source, after the given place; of one type where it is given.
+    /// What was seen, by type, version and source; of one type where it is given.
     async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>>;
 }

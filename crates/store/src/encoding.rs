@@ -194,7 +194,7 @@ pub(crate) fn moved(progress: &ReplayProgress) -> bool {
 }
 
 /// Rows by their key, in its order, the last of each: so that rows are locked in one order, and each once.
-pub(crate) fn last_of<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
+pub(crate) fn last_of<'a, T, K: Ord>(rows: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<&'a T> {
     let last: BTreeMap<K, &T> = rows.iter().map(|row| (key(row), row)).collect();
     last.into_values().collect()
 }

@@ -1,8 +1,7 @@
 //! What both databases do alike with the catalog's rows, before they are written and after they are read.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
 use tidings_event::log::{AppendPlan, Mark};
 use tidings_event::{Recorded, Violation};
 
@@ -25,46 +24,28 @@ pub(crate) fn check(changes: &[EntryChange]) -> Result<()> {
 pub(crate) enum Piece {
     /// All that fits.
     Cut(CatalogSlice),
-    /// Not even the first change fits; it is to be read whole.
-    First,
+    /// Not even the first change fits; it is to be read whole, up to this revision.
+    First(CatalogRevision),
 }
 
-/// Makes a piece of rows of every revision above `after`, in order, of which one more than `limit` were asked for.
+/// Makes a piece of the newest revisions above `after`, in order, of which one more than `limit` were asked for.
 pub(crate) fn cut(mut rows: Vec<EntryRow>, after: CatalogRevision, head: CatalogRevision, limit: usize) -> Piece {
     let mut upto = head.max(after);
     if rows.len() > limit
-        && let Some(last) = rows.last()
+        && let Some(last) = rows.last().map(|row| row.revision)
     {
-        upto = CatalogRevision(last.revision.0 - 1);
+        upto = CatalogRevision(last.0 - 1);
         rows.retain(|row| row.revision <= upto);
         if rows.is_empty() {
-            return Piece::First;
+            return Piece::First(last);
         }
     }
-    Piece::Cut(slice(rows, upto, head))
-}
-
-/// The newest revision of each entry among rows of every revision, in order.
-pub(crate) fn slice(mut rows: Vec<EntryRow>, upto: CatalogRevision, head: CatalogRevision) -> CatalogSlice {
-    let mut seen = HashSet::with_capacity(rows.len());
-    rows.reverse();
-    rows.retain(|row| seen.insert(row.key.clone()));
-    rows.sort_unstable_by(|one, other| (one.revision, &one.key).cmp(&(other.revision, &other.key)));
-    CatalogSlice { rows, upto, head }
-}
-
-/// An event to put aside, with the hash of its bytes.
-pub(crate) struct Hashed<'a> {
-    pub(crate) aside: &'a Aside,
-    pub(crate) hash: [u8; 32],
+    Piece::Cut(CatalogSlice { rows, upto, head })
 }
 
 /// Each event once, in the order in which all lock them.
-pub(crate) fn hashed(events: &[Aside]) -> Vec<Hashed<'_>> {
-    let hashed: Vec<Hashed<'_>> =
-        events.iter().map(|aside| Hashed { aside, hash: Sha256::digest(aside.event.as_bytes()).into() }).collect();
-    let last = last_of(&hashed, |row| (row.aside.tenant.as_str(), row.aside.event_id.as_str(), row.hash));
-    last.into_iter().map(|row| Hashed { aside: row.aside, hash: row.hash }).collect()
+pub(crate) fn each_once(events: &[Aside]) -> Vec<&Aside> {
+    last_of(events, |aside| (aside.tenant.as_str(), aside.event_id.as_str(), aside.content))
 }
 
 /// What was seen of each publisher, added up, in one order.
@@ -115,25 +96,25 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_ends_where_a_change_ends_and_holds_each_entry_once() {
-        let rows = [("a", 3), ("b", 3), ("a", 4), ("c", 5), ("d", 5)].map(|(name, revision)| row(name, revision));
+    fn a_piece_ends_where_a_change_ends() {
+        let rows = [("a", 3), ("b", 3), ("c", 5), ("d", 7), ("e", 7)].map(|(name, revision)| row(name, revision));
         let found = |limit: usize| {
             let read = rows[..(limit + 1).min(rows.len())].to_vec();
-            match cut(read, CatalogRevision(2), CatalogRevision(5), limit) {
-                Piece::First => None,
+            match cut(read, CatalogRevision(2), CatalogRevision(8), limit) {
+                Piece::First(whole) => Err(whole.0),
                 Piece::Cut(slice) => {
                     let names: Vec<String> =
                         slice.rows.iter().map(|row| format!("{}{}", row.key.name, row.revision.0)).collect();
-                    Some((names.join(" "), slice.upto.0))
+                    Ok((names.join(" "), slice.upto.0))
                 }
             }
         };
-        assert_eq!(found(1), None);
-        assert_eq!(found(2), Some(("a3 b3".to_owned(), 3)));
-        assert_eq!(found(3), Some(("b3 a4".to_owned(), 4)));
-        assert_eq!(found(4), Some(("b3 a4".to_owned(), 4)));
-        assert_eq!(found(5), Some(("b3 a4 c5 d5".to_owned(), 5)));
-        let nothing = cut(Vec::new(), CatalogRevision(5), CatalogRevision(5), 5);
+        assert_eq!((found(0), found(1)), (Err(3), Err(3)));
+        assert_eq!(found(2), Ok(("a3 b3".to_owned(), 4)));
+        assert_eq!(found(3), Ok(("a3 b3 c5".to_owned(), 6)));
+        assert_eq!(found(4), Ok(("a3 b3 c5".to_owned(), 6)));
+        assert_eq!(found(5), Ok(("a3 b3 c5 d7 e7".to_owned(), 8)));
+        let nothing = cut(Vec::new(), CatalogRevision(8), CatalogRevision(8), 5);
         assert!(matches!(nothing, Piece::Cut(slice) if slice.upto == slice.head && slice.rows.is_empty()));
     }
 }

@@ -123,7 +123,7 @@ pub struct FeedSlice {
 pub struct ReadLimit {
     /// Events.
     pub events: usize,
-    /// Bytes of `data`.
+    /// Bytes of `data`; of sources, where entries of the catalog are read.
     pub bytes: usize,
 }
 
@@ -334,7 +334,7 @@ pub mod sqlite;
 
 pub use catalog::{
     Aside, AsideQuery, CatalogOutcome, CatalogRevision, CatalogSlice, CatalogStore, EntryChange, EntryKey, EntryRow,
-    MarkQuery, MarkRow, ObservedRow,
+    HistoryPlace, HistoryQuery, HistorySlice, MarkQuery, MarkRow, ObservedRow,
 };
 pub use delivery::{
     Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidings_event::{
     Cursor, CursorKey, CursorSealer, Event, FilterHash, LogId, Problem, Sequence, TenantId, Timestamp, cloudevents,
-    parse_batch, parse_event,
+    hash_content, parse_batch, parse_event,
 };
 
 use crate::given::{self, mint, recorded};
@@ -154,5 +154,6 @@ fn the_same_content_is_type_source_entity_and_bytes_of_data() {
         let mut other = given::full_event();
         change(&mut other);
         assert_eq!(given::full_event().same_content(&other), *same, "{name}");
+        assert_eq!(hash_content(&given::full_event()) == hash_content(&other), *same, "{name}");
     }
 }

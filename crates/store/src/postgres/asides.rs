@@ -11,14 +11,14 @@ use tokio_postgres::Row;
 use super::failure::of_commit;
 use super::flight::{Flight, params};
 use super::pool::Lease;
-use crate::entries::{Hashed, hashed};
-use crate::row::unsigned;
+use crate::entries::each_once;
+use crate::row::{corrupt, unsigned};
 use crate::{Aside, AsideQuery, Result};
 
 /// The columns of an event in the order in which [`row`] takes them.
 macro_rules! columns {
     () => {
-        "no, tenant, event_id, type, version, event, reasons, sender, at"
+        "no, tenant, event_id, hash, type, version, event, reasons, sender, at"
     };
 }
 
@@ -26,12 +26,16 @@ macro_rules! columns {
 pub(super) const LOCK: &str = "\
     INSERT INTO tidings.quarantines AS q (tenant, events) SELECT tenant, 0 FROM unnest($1::text[]) r (tenant) \
     ON CONFLICT (tenant) DO UPDATE SET events = q.events RETURNING tenant, events";
+/// Locks the row of one tenant, if it has any.
+pub(super) const LOCK_ONE: &str = "SELECT events FROM tidings.quarantines WHERE tenant = $1 FOR NO KEY UPDATE";
 /// A row that was there has been updated, which its xmax shows.
 pub(super) const PUT: &str = "\
-    INSERT INTO tidings.asides (tenant, event_id, hash, type, version, event, reasons, sender, at) \
+    INSERT INTO tidings.asides AS a (tenant, event_id, hash, type, version, event, reasons, sender, at) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], \
     $8::text[], $9::bigint[]) \
-    ON CONFLICT (tenant, event_id, hash) DO UPDATE SET reasons = excluded.reasons RETURNING tenant, xmax = 0";
+    ON CONFLICT (tenant, event_id, hash) DO UPDATE SET \
+    reasons = CASE WHEN a.version = excluded.version THEN excluded.reasons ELSE a.reasons END \
+    RETURNING tenant, xmax = 0";
 pub(super) const ADD: &str = "\
     INSERT INTO tidings.quarantines AS q (tenant, events) \
     SELECT * FROM unnest($1::text[], $2::bigint[]) \
@@ -66,35 +70,36 @@ fn row(row: &Row) -> Result<Aside> {
         no: row.try_get(0)?,
         tenant: TenantId::trusted(row.try_get::<_, &str>(1)?),
         event_id: EventId::trusted(row.try_get::<_, &str>(2)?),
-        event_type: EventType::trusted(row.try_get::<_, &str>(3)?),
-        version: Version::trusted(row.try_get::<_, &str>(4)?),
-        event: row.try_get(5)?,
-        reasons: row.try_get(6)?,
-        sender: row.try_get(7)?,
-        at: Timestamp::from_micros(row.try_get(8)?),
+        content: row.try_get::<_, &[u8]>(3)?.try_into().map_err(|_| corrupt("hash"))?,
+        event_type: EventType::trusted(row.try_get::<_, &str>(4)?),
+        version: Version::trusted(row.try_get::<_, &str>(5)?),
+        event: row.try_get(6)?,
+        reasons: row.try_get(7)?,
+        sender: row.try_get(8)?,
+        at: Timestamp::from_micros(row.try_get(9)?),
     })
 }
 
 pub(super) async fn put(lease: Lease, events: &[Aside], tenant_max: usize) -> Result<bool> {
     let most = i64::try_from(tenant_max).unwrap_or(i64::MAX);
-    let rows = hashed(events);
-    let mut tenants: Vec<&str> = rows.iter().map(|row| row.aside.tenant.as_str()).collect();
+    let rows = each_once(events);
+    let mut tenants: Vec<&str> = rows.iter().map(|aside| aside.tenant.as_str()).collect();
     tenants.dedup();
     lease.prepare_cached(ADD).await?;
     let mut flight = Flight::default();
     flight.simple("BEGIN");
     let locked = flight.add(&lease, LOCK, params![tenants]).await?;
-    let texts = |of: for<'a> fn(&'a Aside) -> &'a str| rows.iter().map(|row| of(row.aside)).collect::<Vec<&str>>();
+    let texts = |of: for<'a> fn(&'a Aside) -> &'a str| rows.iter().map(|aside| of(aside)).collect::<Vec<&str>>();
     let params = params![
         texts(|aside| aside.tenant.as_str()),
         texts(|aside| aside.event_id.as_str()),
-        rows.iter().map(|Hashed { hash, .. }| &hash[..]).collect::<Vec<&[u8]>>(),
+        rows.iter().map(|aside| &aside.content[..]).collect::<Vec<&[u8]>>(),
         texts(|aside| aside.event_type.as_str()),
         texts(|aside| aside.version.as_str()),
         texts(|aside| &aside.event),
         texts(|aside| &aside.reasons),
         texts(|aside| &aside.sender),
-        rows.iter().map(|row| row.aside.at.as_micros()).collect::<Vec<i64>>(),
+        rows.iter().map(|aside| aside.at.as_micros()).collect::<Vec<i64>>(),
     ];
     let put = flight.add(&lease, PUT, params).await?;
     let answers = flight.send(&lease).await?;
@@ -138,7 +143,7 @@ pub(super) async fn one(lease: Lease, tenant: &TenantId, no: i64) -> Result<Opti
 pub(super) async fn clear(lease: Lease, tenant: &TenantId, nos: &[i64]) -> Result<u64> {
     let mut flight = Flight::default();
     flight.simple("BEGIN");
-    flight.add(&lease, LOCK, params![vec![tenant.as_str()]]).await?;
+    flight.add(&lease, LOCK_ONE, params![tenant.as_str()]).await?;
     let cleared = flight.add(&lease, CLEAR, params![tenant.as_str(), nos]).await?;
     flight.simple("COMMIT");
     let answers = flight.send(&lease).await.map_err(of_commit)?;

@@ -8,7 +8,7 @@ use tidings_event::{EventType, TenantId, TenantNo, Timestamp};
 use super::{PostgresStore, asides, entries, marks, observed};
 use crate::{
     Append, Aside, AsideQuery, CatalogOutcome, CatalogRevision, CatalogSlice, CatalogStore, EntryChange, EntryRow,
-    MarkQuery, MarkRow, ObservedRow, Result,
+    HistoryQuery, HistorySlice, MarkQuery, MarkRow, ObservedRow, Result,
 };
 
 #[async_trait]
@@ -21,8 +21,12 @@ impl CatalogStore for PostgresStore {
         entries::slice(self.connections.reader().await?, after, limit).await
     }
 
-    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
-        entries::history(self.connections.reader().await?, kind, name, version).await
+    async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice> {
+        entries::history(self.connections.reader().await?, query).await
+    }
+
+    async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
+        entries::newest(self.connections.reader().await?, kind, name).await
     }
 
     async fn change_catalog(

@@ -25,8 +25,12 @@ pub(super) const INSERT: &str = "\
     SELECT s.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) \
     s (type, version, source_kind, source_id, events, first_at, last_at) \
     WHERE NOT EXISTS (SELECT 1 FROM tidings.observed o WHERE o.type = s.type AND o.version = s.version \
-        AND o.source_kind = s.source_kind AND o.source_id = s.source_id) \
-    LIMIT greatest($8 - (SELECT count(*) FROM tidings.observed), 0)";
+        AND o.source_kind = s.source_kind AND o.source_id = s.source_id)";
+/// Takes the rows beyond the bound away that were seen the longest ago. Orders the table only where it is over its bound.
+pub(super) const TRIM: &str = "\
+    DELETE FROM tidings.observed WHERE ctid = ANY (ARRAY( \
+        SELECT ctid FROM tidings.observed ORDER BY last_at, type, version, source_kind, source_id \
+        LIMIT greatest((SELECT count(*) FROM tidings.observed) - $1, 0)))";
 pub(super) const LIST: &str = "\
     SELECT type, version, source_kind, source_id, events, first_at, last_at FROM tidings.observed \
     WHERE type >= $1 AND type <= $2 ORDER BY type, version, source_kind, source_id LIMIT $3";
@@ -62,9 +66,8 @@ pub(super) async fn add(lease: Lease, seen: &[ObservedRow], rows_max: usize) -> 
     flight.simple("BEGIN");
     flight.add(&lease, LOCK, params![OBSERVE_LOCK]).await?;
     flight.add(&lease, UPDATE, columns()).await?;
-    let mut bounded = columns();
-    bounded.extend(params![i64::try_from(rows_max).unwrap_or(i64::MAX)]);
-    flight.add(&lease, INSERT, bounded).await?;
+    flight.add(&lease, INSERT, columns()).await?;
+    flight.add(&lease, TRIM, params![i64::try_from(rows_max).unwrap_or(i64::MAX)]).await?;
     flight.simple("COMMIT");
     flight.send(&lease).await.map_err(of_commit)?;
     drop(flight);

@@ -81,9 +81,12 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (attempts::FORGOTTEN, &["endpoints_deleted"]),
     (entries::REVISION, &["catalog_pkey"]),
     (entries::LOCK, &["catalog_pkey"]),
-    (entries::AFTER, &["catalog_pkey", "catalog_entries_by_revision"]),
-    (entries::HISTORY, &["catalog_entries_pkey"]),
+    (entries::AFTER, &["catalog_pkey", "catalog_newest_by_revision", "catalog_entries_pkey"]),
+    (entries::NEWEST, &["catalog_newest_pkey", "catalog_entries_pkey"]),
+    (entries::HISTORY, &["catalog_entries_by_name"]),
+    (entries::HISTORY_OF_VERSION, &["catalog_entries_pkey"]),
     (entries::ADVANCE, &["catalog_pkey"]),
+    (asides::LOCK_ONE, &["quarantines_pkey"]),
     (asides::LIST, &["asides_pkey"]),
     (asides::OF_TYPE, &["asides_by_type"]),
     (asides::ONE, &["asides_pkey"]),
@@ -95,7 +98,7 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (observed::LIST, &["observed_pkey"]),
 ];
 
-/// Statements that only add, or that run about once an hour.
+/// Statements that only add, that run about once an hour, or whose table is bounded and read whole.
 const OTHERS: &[&str] = &[
     endpoints::INSERT,
     endpoints::PUT_LANES,
@@ -110,10 +113,12 @@ const OTHERS: &[&str] = &[
     attempts::DELETE_REST,
     attempts::DELETE_REPLAYS,
     entries::INSERT,
+    entries::PUT_NEWEST,
     asides::LOCK,
     asides::PUT,
     asides::ADD,
     observed::LOCK,
+    observed::TRIM,
 ];
 
 /// Rows of every table of delivery and of the catalog, from the number that was reached to the next.
@@ -134,6 +139,7 @@ fn fill(from: usize, to: usize) -> String {
            SELECT 'r' || n, n % 10, 1, 0, n, CASE WHEN n % 2 = 0 THEN 'running' ELSE 'done' END, 0, 0, '[]', 0, \
            CASE WHEN n % 2 = 0 THEN NULL ELSE 0 END FROM {rows}; \
          INSERT INTO tidings.catalog_entries SELECT 'definition', 'a' || n % 10, n, n, '', '', NULL, 0 FROM {rows}; \
+         INSERT INTO tidings.catalog_newest SELECT 'definition', 'a' || n % 10, n, n FROM {rows}; \
          INSERT INTO tidings.quarantines SELECT 't' || n, 0 FROM {rows}; \
          INSERT INTO tidings.asides (tenant, event_id, hash, type, version, event, reasons, sender, at) \
            SELECT 't' || n % 10, n, sha256(n::text::bytea), 'a' || n % 5, '1', '', '', '', 0 FROM {rows}; \

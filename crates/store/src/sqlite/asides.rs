@@ -6,13 +6,13 @@ use tidings_event::{EventId, EventType, TenantId, Timestamp, Version};
 use super::append::BEGIN;
 use super::connection::commit;
 use super::routers::all;
-use crate::entries::hashed;
+use crate::entries::each_once;
 use crate::{Aside, AsideQuery, Result};
 
 /// The columns of an event in the order in which [`row`] takes them.
 macro_rules! columns {
     () => {
-        "no, tenant, event_id, type, version, event, reasons, sender, at"
+        "no, tenant, event_id, hash, type, version, event, reasons, sender, at"
     };
 }
 
@@ -21,7 +21,9 @@ pub(super) const ADD: &str = "\
     INSERT INTO quarantines (tenant, events) VALUES (?1, ?2) \
     ON CONFLICT (tenant) DO UPDATE SET events = events + excluded.events";
 pub(super) const SUBTRACT: &str = "UPDATE quarantines SET events = events - ?2 WHERE tenant = ?1";
-pub(super) const RENEW: &str = "UPDATE asides SET reasons = ?4 WHERE tenant = ?1 AND event_id = ?2 AND hash = ?3";
+pub(super) const RENEW: &str = "\
+    UPDATE asides SET reasons = CASE WHEN version = ?4 THEN ?5 ELSE reasons END \
+    WHERE tenant = ?1 AND event_id = ?2 AND hash = ?3";
 pub(super) const INSERT: &str = "\
     INSERT INTO asides (tenant, event_id, hash, type, version, event, reasons, sender, at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -43,28 +45,29 @@ fn row(row: &Row<'_>) -> Result<Aside> {
         no: row.get(0)?,
         tenant: TenantId::trusted(row.get::<_, String>(1)?),
         event_id: EventId::trusted(row.get::<_, String>(2)?),
-        event_type: EventType::trusted(row.get::<_, String>(3)?),
-        version: Version::trusted(row.get::<_, String>(4)?),
-        event: row.get(5)?,
-        reasons: row.get(6)?,
-        sender: row.get(7)?,
-        at: Timestamp::from_micros(row.get(8)?),
+        content: row.get(3)?,
+        event_type: EventType::trusted(row.get::<_, String>(4)?),
+        version: Version::trusted(row.get::<_, String>(5)?),
+        event: row.get(6)?,
+        reasons: row.get(7)?,
+        sender: row.get(8)?,
+        at: Timestamp::from_micros(row.get(9)?),
     })
 }
 
 pub(super) fn put(connection: &Connection, events: &[Aside], tenant_max: usize) -> Result<bool> {
     let most = i64::try_from(tenant_max).unwrap_or(i64::MAX);
     connection.prepare_cached(BEGIN)?.execute([])?;
-    for event in hashed(events) {
-        let (aside, tenant) = (event.aside, event.aside.tenant.as_str());
-        let key = params![tenant, aside.event_id.as_str(), &event.hash[..], aside.reasons];
-        if connection.prepare_cached(RENEW)?.execute(key)? > 0 {
+    for aside in each_once(events) {
+        let (tenant, id, content) = (aside.tenant.as_str(), aside.event_id.as_str(), &aside.content[..]);
+        let renewed = params![tenant, id, content, aside.version.as_str(), aside.reasons];
+        if connection.prepare_cached(RENEW)?.execute(renewed)? > 0 {
             continue;
         }
         connection.prepare_cached(INSERT)?.execute(params![
             tenant,
-            aside.event_id.as_str(),
-            &event.hash[..],
+            id,
+            content,
             aside.event_type.as_str(),
             aside.version.as_str(),
             aside.event,

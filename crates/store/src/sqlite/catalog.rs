@@ -8,7 +8,7 @@ use tidings_event::{EventType, TenantId, TenantNo, Timestamp};
 use super::{SqliteStore, asides, entries, marks, observed};
 use crate::{
     Append, Aside, AsideQuery, CatalogOutcome, CatalogRevision, CatalogSlice, CatalogStore, EntryChange, EntryRow,
-    MarkQuery, MarkRow, ObservedRow, Result,
+    HistoryQuery, HistorySlice, MarkQuery, MarkRow, ObservedRow, Result,
 };
 
 #[async_trait]
@@ -21,9 +21,14 @@ impl CatalogStore for SqliteStore {
         self.readers.call(move |connection| entries::slice(connection, after, limit)).await
     }
 
-    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
-        let (kind, name, version) = (kind.to_owned(), name.to_owned(), version.map(str::to_owned));
-        self.readers.call(move |connection| entries::history(connection, &kind, &name, version.as_deref())).await
+    async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice> {
+        let query = query.clone();
+        self.readers.call(move |connection| entries::history(connection, &query)).await
+    }
+
+    async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        self.readers.call(move |connection| entries::newest(connection, &kind, &name)).await
     }
 
     async fn change_catalog(

@@ -5,8 +5,8 @@ use tidings_event::{EndpointId, EndpointNo, PartitionId, Position, Revision, Seq
 
 use super::append::{self, BEGIN};
 use super::connection::commit;
-use super::{read, routers};
 use super::writer::Caller;
+use super::{read, routers};
 use crate::names::Names;
 use crate::row::{corrupt, signed, unsigned};
 use crate::{

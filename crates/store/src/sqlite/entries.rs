@@ -10,12 +10,15 @@ use super::writer::Caller;
 use crate::entries::{self as shared, Piece};
 use crate::names::Names;
 use crate::row::{signed, unsigned};
-use crate::{Append, CatalogOutcome, CatalogRevision, CatalogSlice, EntryChange, EntryKey, EntryRow, Error, Result};
+use crate::{
+    Append, CatalogOutcome, CatalogRevision, CatalogSlice, EntryChange, EntryKey, EntryRow, Error, HistoryQuery,
+    HistorySlice, Result,
+};
 
 /// The columns of an entry in the order in which [`row`] takes them.
 macro_rules! columns {
     () => {
-        "kind, name, version, revision, source, changed_by, reason, at"
+        "e.kind, e.name, e.version, e.revision, e.source, e.changed_by, e.reason, e.at"
     };
 }
 
@@ -23,16 +26,35 @@ pub(super) const REVISION: &str = "SELECT revision FROM catalog WHERE only_row =
 pub(super) const AFTER: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM catalog_entries WHERE revision > ?1 AND revision <= ?2 ORDER BY revision, kind, name, version LIMIT ?3"
+    " FROM catalog_newest n CROSS JOIN catalog_entries e INDEXED BY catalog_entries_by_key \
+      ON e.kind = n.kind AND e.name = n.name AND e.version = n.version AND e.revision = n.revision \
+      WHERE n.revision > ?1 AND n.revision <= ?2 ORDER BY n.revision, n.kind, n.name, n.version LIMIT ?3"
+);
+pub(super) const NEWEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM catalog_newest n CROSS JOIN catalog_entries e INDEXED BY catalog_entries_by_key \
+      ON e.kind = n.kind AND e.name = n.name AND e.version = n.version AND e.revision = n.revision \
+      WHERE n.kind = ?1 AND n.name = ?2 ORDER BY n.version"
 );
 pub(super) const HISTORY: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM catalog_entries INDEXED BY catalog_entries_by_key WHERE kind = ?1 AND name = ?2 \
-      AND (?3 IS NULL OR version = ?3) ORDER BY version, revision"
+    " FROM catalog_entries e INDEXED BY catalog_entries_by_name WHERE e.kind = ?1 AND e.name = ?2 \
+      AND (e.revision, e.version) > (?3, ?4) ORDER BY e.revision, e.version LIMIT ?5"
 );
-pub(super) const INSERT: &str =
-    concat!("INSERT INTO catalog_entries (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+pub(super) const HISTORY_OF_VERSION: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM catalog_entries e INDEXED BY catalog_entries_by_key WHERE e.kind = ?1 AND e.name = ?2 AND e.version = ?4 \
+      AND e.revision > ?3 ORDER BY e.revision LIMIT ?5"
+);
+pub(super) const INSERT: &str = "\
+    INSERT INTO catalog_entries (kind, name, version, revision, source, changed_by, reason, at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(super) const PUT_NEWEST: &str = "\
+    INSERT INTO catalog_newest (kind, name, version, revision) VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (kind, name, version) DO UPDATE SET revision = excluded.revision";
 pub(super) const ADVANCE: &str = "UPDATE catalog SET revision = ?1 WHERE only_row = 1";
 
 fn row(row: &Row<'_>) -> Result<EntryRow> {
@@ -59,20 +81,37 @@ pub(super) fn slice(connection: &Connection, after: CatalogRevision, limit: usiz
     let rows = all(&transaction, AFTER, params![signed(after.0), i64::MAX, most], row)?;
     let slice = match shared::cut(rows, after, head, limit) {
         Piece::Cut(slice) => slice,
-        Piece::First => {
-            let first = CatalogRevision(after.0.saturating_add(1));
-            let bounds = params![signed(after.0), signed(first.0), i64::MAX];
-            shared::slice(all(&transaction, AFTER, bounds, row)?, first, head)
+        Piece::First(upto) => {
+            let rows = all(&transaction, AFTER, params![signed(after.0), signed(upto.0), i64::MAX], row)?;
+            CatalogSlice { rows, upto, head }
         }
     };
     transaction.commit()?;
     Ok(slice)
 }
 
-pub(super) fn history(connection: &Connection, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
-    let mut rows = all(connection, HISTORY, params![kind, name, version], row)?;
-    rows.sort_by_key(|row| row.revision);
-    Ok(rows)
+pub(super) fn history(connection: &Connection, query: &HistoryQuery) -> Result<HistorySlice> {
+    let HistoryQuery { kind, name, version, after, limit } = query;
+    let sql = if version.is_some() { HISTORY_OF_VERSION } else { HISTORY };
+    let version = version.as_ref().unwrap_or(&after.version);
+    let count = limit.events.max(1);
+    let mut statement = connection.prepare_cached(sql)?;
+    let more = i64::try_from(count).map_or(i64::MAX, |count| count.saturating_add(1));
+    let mut found = statement.query(params![kind, name, signed(after.revision.0), version, more])?;
+    let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(next) = found.next()? {
+        let next = row(next)?;
+        bytes = bytes.saturating_add(next.source.as_ref().map_or(0, String::len));
+        if rows.len() == count || (!rows.is_empty() && bytes > limit.bytes) {
+            return Ok(HistorySlice { rows, complete: false });
+        }
+        rows.push(next);
+    }
+    Ok(HistorySlice { rows, complete: true })
+}
+
+pub(super) fn newest(connection: &Connection, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
+    all(connection, NEWEST, params![kind, name], row)
 }
 
 /// A change of the catalog.
@@ -109,6 +148,7 @@ pub(super) fn change(
             reason,
             change.at.as_micros(),
         ])?;
+        connection.prepare_cached(PUT_NEWEST)?.execute(params![key.kind, key.name, key.version, signed(revision.0)])?;
     }
     connection.prepare_cached(ADVANCE)?.execute([signed(revision.0)])?;
     let appended =

@@ -17,6 +17,11 @@ pub(super) const UPDATE: &str = "\
 pub(super) const INSERT: &str = "\
     INSERT INTO observed (type, version, source_kind, source_id, events, first_at, last_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+/// Takes the rows away that were seen the longest ago.
+pub(super) const TRIM: &str = "\
+    DELETE FROM observed WHERE (type, version, source_kind, source_id) IN \
+    (SELECT type, version, source_kind, source_id FROM observed \
+        ORDER BY last_at, type, version, source_kind, source_id LIMIT ?1)";
 pub(super) const LIST: &str = "\
     SELECT type, version, source_kind, source_id, events, first_at, last_at FROM observed \
     WHERE type >= ?1 AND type <= ?2 ORDER BY type, version, source_kind, source_id LIMIT ?3";
@@ -37,7 +42,7 @@ fn row(row: &Row<'_>) -> Result<ObservedRow> {
 pub(super) fn add(connection: &Connection, seen: &[ObservedRow], rows_max: usize) -> Result<()> {
     let most = i64::try_from(rows_max).unwrap_or(i64::MAX);
     connection.prepare_cached(BEGIN)?.execute([])?;
-    let mut count: i64 = connection.prepare_cached(COUNT)?.query_row([], |row| row.get(0))?;
+    let mut is_fresh = false;
     for row in merged(seen) {
         let columns = params![
             row.event_type.as_str(),
@@ -48,9 +53,15 @@ pub(super) fn add(connection: &Connection, seen: &[ObservedRow], rows_max: usize
             row.first_at.as_micros(),
             row.last_at.as_micros(),
         ];
-        if connection.prepare_cached(UPDATE)?.execute(columns)? == 0 && count < most {
+        if connection.prepare_cached(UPDATE)?.execute(columns)? == 0 {
             connection.prepare_cached(INSERT)?.execute(columns)?;
-            count += 1;
+            is_fresh = true;
+        }
+    }
+    if is_fresh {
+        let count: i64 = connection.prepare_cached(COUNT)?.query_row([], |row| row.get(0))?;
+        if count > most {
+            connection.prepare_cached(TRIM)?.execute([count - most])?;
         }
     }
     commit(connection)

@@ -59,8 +59,10 @@ const GOES_BY: &[(&str, &str)] = &[
     (attempts::DELETE_ENDPOINT, "INTEGER PRIMARY KEY"),
     (attempts::FORGOTTEN, "endpoints_deleted"),
     (entries::REVISION, "INTEGER PRIMARY KEY"),
-    (entries::AFTER, "catalog_entries_by_revision"),
-    (entries::HISTORY, "catalog_entries_by_key"),
+    (entries::AFTER, "catalog_newest_by_revision"),
+    (entries::NEWEST, "SEARCH n USING PRIMARY KEY"),
+    (entries::HISTORY, "catalog_entries_by_name"),
+    (entries::HISTORY_OF_VERSION, "catalog_entries_by_key"),
     (entries::ADVANCE, "INTEGER PRIMARY KEY"),
     (asides::COUNT, "PRIMARY KEY"),
     (asides::SUBTRACT, "PRIMARY KEY"),
@@ -75,7 +77,7 @@ const GOES_BY: &[(&str, &str)] = &[
     (observed::LIST, "PRIMARY KEY"),
 ];
 
-/// Statements that only add.
+/// Statements that only add, or whose table is bounded and read whole.
 const OTHERS: &[&str] = &[
     endpoints::INSERT,
     endpoints::PUT_LANE,
@@ -86,10 +88,12 @@ const OTHERS: &[&str] = &[
     dead::PUT_REDRIVE,
     replays::INSERT,
     entries::INSERT,
+    entries::PUT_NEWEST,
     asides::ADD,
     asides::INSERT,
     observed::COUNT,
     observed::INSERT,
+    observed::TRIM,
 ];
 
 /// Tables of which no statement may look at all rows.
@@ -105,6 +109,8 @@ const TABLES: &[&str] = &[
     "attempts",
     "catalog",
     "catalog_entries",
+    "catalog_newest",
+    "n",
     "quarantines",
     "asides",
     "marks",

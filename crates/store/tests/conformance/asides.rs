@@ -17,6 +17,7 @@ fn aside(owner: &str, id: &str, event: &str) -> Aside {
         no: 0,
         tenant: tenant(owner),
         event_id: EventId::parse(id).unwrap(),
+        content: [1; 32],
         event_type: EventType::parse("sales.lead.moved").unwrap(),
         version: Version::first(),
         event: event.to_owned(),
@@ -56,22 +57,36 @@ pub(crate) async fn an_event_put_aside_is_read_back_as_it_was_written(home: Home
     assert!(store.put_aside(&[], 0).await.unwrap());
 }
 
-pub(crate) async fn the_same_bytes_are_put_aside_once_with_the_newest_reasons(home: Home) {
+pub(crate) async fn the_same_event_is_put_aside_once_with_the_newest_reasons(home: Home) {
     let store = home.open().await;
-    let first = aside("acme", "e1", "{\"a\":1}");
+    let first = aside("acme", "e1", "{\"timestamp\":1}");
     assert!(store.put_aside(&[first.clone(), aside("acme", "e2", "{}")], 10).await.unwrap());
-    let later = Aside { reasons: "[1]".to_owned(), sender: "key_2".to_owned(), at: moment(9), ..first.clone() };
-    let other = aside("acme", "e1", "{\"a\": 1}");
+    // Sent again it has another timestamp, and another version where it named none.
+    let event = "{\"timestamp\":2}".to_owned();
+    let later = Aside { event, reasons: "[1]".to_owned(), sender: "key_2".to_owned(), at: moment(9), ..first.clone() };
+    let other = Aside { content: [2; 32], ..first.clone() };
     let last = Aside { reasons: "[2]".to_owned(), ..later.clone() };
-    assert!(store.put_aside(&[later, other.clone(), last], 10).await.unwrap());
+    assert!(store.put_aside(&[later.clone(), other.clone(), last], 10).await.unwrap());
     let found = all(&*store, "acme").await;
-    let events: Vec<(&str, &str, &str)> =
-        found.iter().map(|row| (row.event_id.as_str(), row.event.as_str(), row.reasons.as_str())).collect();
-    assert_eq!(events, [("e1", "{\"a\":1}", "[2]"), ("e2", "{}", "[]"), ("e1", "{\"a\": 1}", "[]")]);
-    assert_eq!((found[0].at, found[0].sender.as_str()), (first.at, "key_1"), "the first time counts");
+    let short: Vec<(&str, [u8; 32], &str)> =
+        found.iter().map(|row| (row.event_id.as_str(), row.content, row.reasons.as_str())).collect();
+    assert_eq!(short, [("e1", [1; 32], "[2]"), ("e2", [1; 32], "[]"), ("e1", [2; 32], "[]")]);
+    let kept = Aside { no: found[0].no, reasons: "[2]".to_owned(), ..first.clone() };
+    assert_eq!(found[0], kept, "the first one stays as it is");
+    // The reasons are those of the version that is kept.
+    let judged = Aside { version: Version::parse("2").unwrap(), reasons: "[3]".to_owned(), ..later };
+    assert!(store.put_aside(&[judged], 3).await.unwrap());
+    assert_eq!(all(&*store, "acme").await[0], kept);
+    assert_eq!(all(&*store, "acme").await.len(), 3);
     // The same event of another tenant is another event.
-    assert!(store.put_aside(&[aside("globex", "e1", "{\"a\":1}")], 10).await.unwrap());
+    assert!(store.put_aside(&[aside("globex", "e1", "{\"timestamp\":1}")], 10).await.unwrap());
     assert_eq!(all(&*store, "globex").await.len(), 1);
+}
+
+pub(crate) async fn taking_nothing_away_leaves_no_trace(home: Home) {
+    let store = home.open().await;
+    assert_eq!(store.clear_aside(&tenant("nobody"), &[1, 2]).await.unwrap(), 0);
+    home.raw("INSERT INTO quarantines (tenant, events) VALUES ('nobody', 0)").await.expect("there is no such row yet");
 }
 
 pub(crate) async fn a_full_quarantine_takes_nothing_of_a_request(home: Home) {
@@ -190,6 +205,27 @@ pub(crate) async fn what_was_seen_adds_up(home: Home) {
     assert_eq!(store.observed(None, 1).await.unwrap()[0].events, i64::MAX as u64, "a count stays at its end");
 }
 
+pub(crate) async fn of_too_many_publishers_those_seen_last_are_kept(home: Home) {
+    let store = home.open().await;
+    store.observe(&(0..4).map(|at| seen("a.a", &format!("s{at}"), 1, 0, at)).collect::<Vec<_>>(), 4).await.unwrap();
+    let sources = async || -> Vec<String> {
+        let rows = store.observed(None, 100).await.expect("rows");
+        rows.iter().map(|row| format!("{} {}", row.source_id, row.events)).collect()
+    };
+    // Who is seen again stays; what was seen the longest ago makes room.
+    store.observe(&[seen("a.a", "s0", 1, 9, 9), seen("b.b", "new", 5, 10, 10)], 4).await.unwrap();
+    assert_eq!(sources().await, ["s0 2", "s2 1", "s3 1", "new 5"]);
+    // What was seen before all others finds no room.
+    store.observe(&[seen("a.a", "old", 1, 0, 1)], 4).await.unwrap();
+    assert_eq!(sources().await, ["s0 2", "s2 1", "s3 1", "new 5"]);
+    // More than there is room for at once.
+    store
+        .observe(&(0..9).map(|at| seen("c.c", &format!("c{at}"), 1, 20, 20 + at)).collect::<Vec<_>>(), 4)
+        .await
+        .unwrap();
+    assert_eq!(sources().await, ["c5 1", "c6 1", "c7 1", "c8 1"]);
+}
+
 pub(crate) async fn only_so_many_publishers_are_kept_however_many_write_at_once(home: Home) {
     let store = home.open().await;
     let other = home.open().await;
@@ -200,7 +236,7 @@ pub(crate) async fn only_so_many_publishers_are_kept_however_many_write_at_once(
                 for round in 0..5 {
                     let rows: Vec<ObservedRow> = (0..4)
                         .map(|at| seen("a.a", &format!("{task}-{round}-{at}"), 1, 0, 0))
-                        .chain([seen("a.a", "shared", 1, 0, 0)])
+                        .chain([seen("a.a", "shared", 1, 1, 1)])
                         .collect();
                     store.observe(&rows, 50).await.expect("an answer");
                 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidings_event::{Event, Position, Sequence};
 use tidings_store::{
-    Append, CatalogOutcome, CatalogRevision, CatalogSlice, Decide, EntryChange, EntryKey, EntryRow, Error, KeyRow,
-    Role, Store, TenantRow,
+    Append, CatalogOutcome, CatalogRevision, CatalogSlice, Decide, EntryChange, EntryKey, EntryRow, Error,
+    HistoryPlace, HistoryQuery, HistorySlice, KeyRow, ReadLimit, Role, Store, TenantRow,
 };
 
 use crate::deliver::{appending, claim, commit_with, create, nothing, put_with};
@@ -39,6 +39,39 @@ async fn read(store: &dyn Store, after: u64, limit: usize) -> (Vec<String>, u64,
     short(&store.catalog(CatalogRevision(after), limit).await.expect("a piece"))
 }
 
+fn query(kind: &str, name: &str, version: Option<&str>, events: usize, bytes: usize) -> HistoryQuery {
+    let (kind, name, version) = (kind.to_owned(), name.to_owned(), version.map(str::to_owned));
+    HistoryQuery { kind, name, version, after: HistoryPlace::default(), limit: ReadLimit { events, bytes } }
+}
+
+/// All of a history.
+async fn history(store: &dyn Store, kind: &str, name: &str, version: Option<&str>) -> Vec<EntryRow> {
+    let slice = store.catalog_history(&query(kind, name, version, 1_000, 1_000_000)).await.expect("a history");
+    assert!(slice.complete);
+    slice.rows
+}
+
+/// A history page by page: each revision's version, revision and source.
+async fn pages(store: &dyn Store, mut query: HistoryQuery) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    loop {
+        let HistorySlice { rows, complete } = store.catalog_history(&query).await.expect("a page");
+        let Some(last) = rows.last() else {
+            assert!(complete);
+            return pages;
+        };
+        query.after = HistoryPlace { revision: last.revision, version: last.key.version.clone() };
+        pages.push(rows.iter().map(said).collect());
+        if complete {
+            return pages;
+        }
+    }
+}
+
+fn said(row: &EntryRow) -> String {
+    format!("{} {} {}", row.key.version, row.revision.0, row.source.as_deref().unwrap_or("gone"))
+}
+
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -47,7 +80,8 @@ pub(crate) async fn a_catalog_begins_empty(home: Home) {
     let store = home.open().await;
     assert_eq!(store.catalog_revision().await.unwrap(), CatalogRevision(0));
     assert_eq!(read(&*store, 0, 10).await, (Vec::new(), 0, 0));
-    assert!(store.catalog_history("definition", "sales.lead.created", None).await.unwrap().is_empty());
+    assert!(history(&*store, "definition", "sales.lead.created", None).await.is_empty());
+    assert!(store.catalog_newest("definition", "sales.lead.created").await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_change_is_read_back_as_it_was_written(home: Home) {
@@ -72,8 +106,8 @@ pub(crate) async fn a_change_is_read_back_as_it_was_written(home: Home) {
     let rows: Vec<EntryRow> = changes.iter().map(row).collect();
     let expected = CatalogSlice { rows: rows.clone(), upto: CatalogRevision(1), head: CatalogRevision(1) };
     assert_eq!(store.catalog(CatalogRevision(0), 10).await.unwrap(), expected);
-    assert_eq!(store.catalog_history("definition", "a.b", Some("1")).await.unwrap(), rows[..1]);
-    assert_eq!(store.catalog_history("set", "currencies", Some("")).await.unwrap(), rows[1..]);
+    assert_eq!(history(&*store, "definition", "a.b", Some("1")).await, rows[..1]);
+    assert_eq!(history(&*store, "set", "currencies", Some("")).await, rows[1..]);
 }
 
 pub(crate) async fn every_revision_of_an_entry_is_kept(home: Home) {
@@ -82,36 +116,87 @@ pub(crate) async fn every_revision_of_an_entry_is_kept(home: Home) {
     make(&*store, 1, vec![change("a.b", "2", "two again")]).await;
     make(&*store, 2, vec![EntryChange { source: None, ..change("a.b", "1", "") }, change("a", "", "set")]).await;
     make(&*store, 3, vec![change("a.b", "1", "one again")]).await;
-    let history = async |kind: &str, name: &str, version: Option<&str>| {
-        let rows = store.catalog_history(kind, name, version).await.expect("rows");
-        let row = |row: EntryRow| (row.key.version, row.revision.0, row.source.unwrap_or_else(|| "gone".to_owned()));
-        rows.into_iter().map(row).map(|(version, at, source)| format!("{version} {at} {source}")).collect::<Vec<_>>()
+    let told = async |kind: &str, name: &str, version: Option<&str>| {
+        history(&*store, kind, name, version).await.iter().map(said).collect::<Vec<_>>()
     };
     assert_eq!(
-        history("definition", "a.b", None).await,
+        told("definition", "a.b", None).await,
         ["1 1 one", "2 1 two", "2 2 two again", "1 3 gone", "1 4 one again"]
     );
-    assert_eq!(history("definition", "a.b", Some("2")).await, ["2 1 two", "2 2 two again"]);
-    assert_eq!(history("definition", "a.b", Some("3")).await, [""; 0]);
-    assert_eq!(history("set", "a.b", None).await, [""; 0]);
-    assert_eq!(history("set", "a", None).await, [" 3 set"]);
+    assert_eq!(told("definition", "a.b", Some("2")).await, ["2 1 two", "2 2 two again"]);
+    assert_eq!(told("definition", "a.b", Some("3")).await, [""; 0]);
+    assert_eq!(told("set", "a.b", None).await, [""; 0]);
+    assert_eq!(told("set", "a", None).await, [" 3 set"]);
 }
 
-pub(crate) async fn a_catalog_is_read_in_pieces_that_never_split_a_change(home: Home) {
+pub(crate) async fn a_history_is_read_by_place_up_to_its_limits(home: Home) {
+    let store = home.open().await;
+    make(&*store, 0, vec![change("a.b", "1", "one"), change("a.b", "2", "two"), change("a.bc", "1", "x")]).await;
+    make(&*store, 1, vec![change("a.b", "2", "2222"), change("a.a", "1", "x")]).await;
+    make(&*store, 2, vec![EntryChange { source: None, ..change("a.b", "1", "") }]).await;
+    make(&*store, 3, vec![change("a.b", "1", "1"), change("a.b", "10", "10"), change("a.b", "2", "2")]).await;
+    let all = ["1 1 one", "2 1 two", "2 2 2222", "1 3 gone", "1 4 1", "10 4 10", "2 4 2"];
+    for limit in 1..=8 {
+        let pages = pages(&*store, query("definition", "a.b", None, limit, 1_000)).await;
+        assert_eq!(pages.concat(), all, "{limit}");
+        assert!(pages.iter().rev().skip(1).all(|page| page.len() == limit), "{limit}: {pages:?}");
+    }
+    for limit in 1..=5 {
+        assert_eq!(
+            pages(&*store, query("definition", "a.b", Some("1"), limit, 1_000)).await.concat(),
+            ["1 1 one", "1 3 gone", "1 4 1"]
+        );
+    }
+    // In bytes of sources; but one revision at least.
+    let by_bytes = pages(&*store, query("definition", "a.b", None, 1_000, 7)).await;
+    assert_eq!(by_bytes, [&all[..2], &all[2..6], &all[6..]]);
+    let one_by_one = pages(&*store, query("definition", "a.b", None, 1_000, 0)).await;
+    assert_eq!(one_by_one, all.map(|one| [one]));
+    assert_eq!(
+        pages(&*store, query("definition", "a.b", Some("2"), 0, 0)).await,
+        [["2 1 two"], ["2 2 2222"], ["2 4 2"]]
+    );
+    let beyond = HistoryPlace { revision: CatalogRevision(u64::MAX), version: String::new() };
+    let beyond = HistoryQuery { after: beyond, ..query("definition", "a.b", None, 10, 10) };
+    assert!(pages(&*store, beyond).await.is_empty());
+}
+
+pub(crate) async fn the_newest_of_each_version_is_told_even_if_it_is_gone(home: Home) {
+    let store = home.open().await;
+    make(&*store, 0, vec![change("a.b", "1", "one"), change("a.b", "2", "two"), change("a.bc", "1", "x")]).await;
+    make(&*store, 1, vec![EntryChange { source: None, ..change("a.b", "2", "") }, change("a.b", "10", "ten")]).await;
+    make(&*store, 2, vec![change("a.b", "1", "one again"), change("a.a", "1", "x")]).await;
+    let newest = async |kind: &str, name: &str| {
+        store.catalog_newest(kind, name).await.expect("rows").iter().map(said).collect::<Vec<_>>()
+    };
+    assert_eq!(newest("definition", "a.b").await, ["1 3 one again", "10 2 ten", "2 2 gone"]);
+    assert_eq!(newest("set", "a.b").await, [""; 0]);
+    assert_eq!(newest("definition", "a").await, [""; 0]);
+}
+
+pub(crate) async fn a_catalog_is_read_in_pieces_of_what_is_newest(home: Home) {
     let store = home.open().await;
     make(&*store, 0, ["a", "b", "c"].map(|name| change(name, "", "1")).to_vec()).await;
     make(&*store, 1, vec![change("a", "", "2")]).await;
-    make(&*store, 2, vec![change("d", "", "1"), change("a", "", "3")]).await;
-    for limit in [0, 1, 2] {
+    make(
+        &*store,
+        2,
+        vec![change("d", "", "1"), change("a", "", "3"), EntryChange { source: None, ..change("b", "", "") }],
+    )
+    .await;
+    make(&*store, 3, vec![change("e", "", "1")]).await;
+    for limit in [0, 1, 2, 3] {
+        assert_eq!(read(&*store, 0, limit).await.0, names(&["c@1"]));
+        let after = read(&*store, 0, limit).await.1;
         // A change that is larger than what was asked for comes whole and alone.
-        assert_eq!(read(&*store, 0, limit).await, (names(&["a@1", "b@1", "c@1"]), 1, 3));
+        assert_eq!(read(&*store, after, limit).await.0[..3], names(&["a@3", "b@3", "d@3"]));
     }
-    assert_eq!(read(&*store, 0, 3).await, (names(&["a@1", "b@1", "c@1"]), 1, 3));
-    assert_eq!(read(&*store, 0, 4).await, (names(&["b@1", "c@1", "a@2"]), 2, 3));
-    assert_eq!(read(&*store, 0, 5).await, (names(&["b@1", "c@1", "a@2"]), 2, 3));
-    assert_eq!(read(&*store, 0, 6).await, (names(&["b@1", "c@1", "a@3", "d@3"]), 3, 3));
-    assert_eq!(read(&*store, 1, 100).await, (names(&["a@3", "d@3"]), 3, 3));
-    assert_eq!(read(&*store, 3, 100).await, (Vec::new(), 3, 3));
+    assert_eq!(read(&*store, 1, 3).await, (names(&["a@3", "b@3", "d@3"]), 3, 4));
+    assert_eq!(read(&*store, 1, 1).await, (names(&["a@3", "b@3", "d@3"]), 3, 4));
+    assert_eq!(read(&*store, 0, 4).await, (names(&["c@1", "a@3", "b@3", "d@3"]), 3, 4));
+    assert_eq!(read(&*store, 0, 5).await, (names(&["c@1", "a@3", "b@3", "d@3", "e@4"]), 4, 4));
+    assert_eq!(read(&*store, 3, 100).await, (names(&["e@4"]), 4, 4));
+    assert_eq!(read(&*store, 4, 100).await, (Vec::new(), 4, 4));
 }
 
 pub(crate) async fn of_many_changes_at_once_one_is_made_and_the_others_are_stale(home: Home) {
@@ -139,7 +224,7 @@ pub(crate) async fn of_many_changes_at_once_one_is_made_and_the_others_are_stale
         }
         assert_eq!(made, 1);
     }
-    assert_eq!(store.catalog_history("set", "a", None).await.unwrap().len(), 5);
+    assert_eq!(history(&*store, "set", "a", None).await.len(), 5);
     assert_eq!(store.catalog_revision().await.unwrap(), CatalogRevision(5));
 }
 
@@ -183,7 +268,7 @@ pub(crate) async fn what_is_appended_with_a_change_of_the_catalog_is_written_wit
         assert!(matches!(failed, Err(Error::Broken(_))), "{failed:?}");
     }
     assert_eq!(store.catalog_revision().await.unwrap(), CatalogRevision(1));
-    assert_eq!(store.catalog_history("set", "a", None).await.unwrap().len(), 1);
+    assert_eq!(history(&*store, "set", "a", None).await.len(), 1);
     assert_eq!(ids(&all_of(&*store, tenants[0].partition).await), ["a0"]);
     changed(1, appends("d")).await.expect("a change");
 }
@@ -284,6 +369,8 @@ pub(crate) async fn the_database_refuses_to_change_the_catalogs_history(home: Ho
         "UPDATE catalog_entries SET revision = 2",
         "DELETE FROM catalog_entries",
         "INSERT INTO catalog_entries SELECT * FROM catalog_entries",
+        "UPDATE catalog_newest SET revision = 0",
+        "DELETE FROM catalog_newest",
         "UPDATE catalog SET revision = 0",
         "DELETE FROM catalog",
         "INSERT INTO catalog (only_row, revision) VALUES (2, 0)",

@@ -43,7 +43,7 @@ impl Home {
 
     /// Takes the schema back to what it was before the catalog; no store may be open.
     pub(crate) async fn forget_the_catalog(&self) {
-        for table in ["catalog", "catalog_entries", "quarantines", "asides", "marks", "observed"] {
+        for table in ["catalog", "catalog_newest", "catalog_entries", "quarantines", "asides", "marks", "observed"] {
             self.raw(&format!("DROP TABLE {table}")).await.unwrap();
         }
         self.raw("ALTER TABLE keys DROP COLUMN service").await.unwrap();

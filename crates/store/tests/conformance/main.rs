@@ -137,7 +137,9 @@ promises! {
         a_catalog_begins_empty,
         a_change_is_read_back_as_it_was_written,
         every_revision_of_an_entry_is_kept,
-        a_catalog_is_read_in_pieces_that_never_split_a_change,
+        a_history_is_read_by_place_up_to_its_limits,
+        the_newest_of_each_version_is_told_even_if_it_is_gone,
+        a_catalog_is_read_in_pieces_of_what_is_newest,
         of_many_changes_at_once_one_is_made_and_the_others_are_stale,
         a_change_must_name_entries_each_once,
         what_is_appended_with_a_change_of_the_catalog_is_written_with_it_or_not_at_all,
@@ -147,11 +149,13 @@ promises! {
         a_log_from_before_the_catalog_keeps_everything;
     asides:
         an_event_put_aside_is_read_back_as_it_was_written,
-        the_same_bytes_are_put_aside_once_with_the_newest_reasons,
+        the_same_event_is_put_aside_once_with_the_newest_reasons,
+        taking_nothing_away_leaves_no_trace,
         a_full_quarantine_takes_nothing_of_a_request,
         events_kept_aside_are_listed_by_number_and_taken_away_once,
         many_at_once_never_exceed_a_quarantines_bound,
         what_was_seen_adds_up,
+        of_too_many_publishers_those_seen_last_are_kept,
         only_so_many_publishers_are_kept_however_many_write_at_once;
     lifetime:
         reopening_finds_the_same_log,

@@ -27,7 +27,7 @@ CREATE TABLE tidings.catalog_entries (
     PRIMARY KEY (kind, name, version, revision)
 );
 
-CREATE UNIQUE INDEX catalog_entries_by_revision ON tidings.catalog_entries (revision, kind, name, version);
+CREATE UNIQUE INDEX catalog_entries_by_name ON tidings.catalog_entries (kind, name, revision, version);
 
 CREATE TRIGGER catalog_entries_do_not_change BEFORE UPDATE ON tidings.catalog_entries FOR EACH ROW
     EXECUTE FUNCTION tidings.refuse('the catalog keeps every revision');
@@ -36,13 +36,30 @@ CREATE TRIGGER catalog_entries_do_not_vanish BEFORE DELETE ON tidings.catalog_en
 CREATE TRIGGER catalog_entries_are_not_truncated BEFORE TRUNCATE ON tidings.catalog_entries
     EXECUTE FUNCTION tidings.refuse('the catalog keeps every revision');
 
+-- The newest revision of each entry.
+CREATE TABLE tidings.catalog_newest (
+    kind     text   COLLATE "C" NOT NULL,
+    name     text   COLLATE "C" NOT NULL,
+    version  text   COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    PRIMARY KEY (kind, name, version),
+    FOREIGN KEY (kind, name, version, revision) REFERENCES tidings.catalog_entries
+);
+
+CREATE UNIQUE INDEX catalog_newest_by_revision ON tidings.catalog_newest (revision, kind, name, version);
+
+CREATE TRIGGER catalog_newest_only_advances BEFORE UPDATE ON tidings.catalog_newest FOR EACH ROW
+    WHEN (NEW.revision <= OLD.revision) EXECUTE FUNCTION tidings.refuse('the newest revision of an entry only rises');
+CREATE TRIGGER catalog_newest_stays BEFORE DELETE ON tidings.catalog_newest FOR EACH ROW
+    EXECUTE FUNCTION tidings.refuse('the catalog keeps every entry');
+
 -- How many events of each tenant are kept aside. The row's lock orders what is put aside and taken away.
 CREATE TABLE tidings.quarantines (
     tenant text   COLLATE "C" PRIMARY KEY,
     events bigint NOT NULL CHECK (events >= 0)
 ) WITH (fillfactor = 50);
 
--- Events that are kept aside, out of the log; each once, by its bytes.
+-- Events that are kept aside, out of the log; each once, by what it says.
 CREATE TABLE tidings.asides (
     tenant   text   COLLATE "C" NOT NULL,
     no       bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

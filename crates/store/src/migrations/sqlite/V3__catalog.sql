@@ -28,7 +28,7 @@ CREATE TABLE catalog_entries (
 ) STRICT;
 
 CREATE UNIQUE INDEX catalog_entries_by_key ON catalog_entries (kind, name, version, revision);
-CREATE UNIQUE INDEX catalog_entries_by_revision ON catalog_entries (revision, kind, name, version);
+CREATE UNIQUE INDEX catalog_entries_by_name ON catalog_entries (kind, name, revision, version);
 
 CREATE TRIGGER catalog_entries_do_not_change BEFORE UPDATE ON catalog_entries
 BEGIN SELECT RAISE(ABORT, 'the catalog keeps every revision'); END;
@@ -36,13 +36,30 @@ BEGIN SELECT RAISE(ABORT, 'the catalog keeps every revision'); END;
 CREATE TRIGGER catalog_entries_do_not_vanish BEFORE DELETE ON catalog_entries
 BEGIN SELECT RAISE(ABORT, 'the catalog keeps every revision'); END;
 
+-- The newest revision of each entry.
+CREATE TABLE catalog_newest (
+    kind     TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    version  TEXT    NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (kind, name, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX catalog_newest_by_revision ON catalog_newest (revision, kind, name, version);
+
+CREATE TRIGGER catalog_newest_only_advances BEFORE UPDATE ON catalog_newest WHEN NEW.revision <= OLD.revision
+BEGIN SELECT RAISE(ABORT, 'the newest revision of an entry only rises'); END;
+
+CREATE TRIGGER catalog_newest_stays BEFORE DELETE ON catalog_newest
+BEGIN SELECT RAISE(ABORT, 'the catalog keeps every entry'); END;
+
 -- How many events of each tenant are kept aside.
 CREATE TABLE quarantines (
     tenant TEXT PRIMARY KEY,
     events INTEGER NOT NULL CHECK (events >= 0)
 ) STRICT, WITHOUT ROWID;
 
--- Events that are kept aside, out of the log; each once, by its bytes. A number is never given twice.
+-- Events that are kept aside, out of the log; each once, by what it says. A number is never given twice.
 CREATE TABLE asides (
     no       INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant   TEXT    NOT NULL,
