@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView, EntityKey, Existing, Mark, Newest, Receipt, Verdict};
 use tidings_event::{
     Digest, Entity, Event, EventId, EventType, Recorded, Salt, Sequence, TenantNo, Timestamp, Violation, digest,
@@ -155,7 +156,7 @@ impl Planner {
                 Guarded::Pass => {}
                 Guarded::Mark(found) => {
                     let known = prepared.mark.iter().flat_map(|mark| mark.iter().cloned());
-                    prepared.mark = Some(known.chain(found).collect());
+                    prepared.mark = Some(known.chain(found).take(VIOLATIONS_MAX).collect());
                 }
                 Guarded::Refuse(violations) => refused.push((index, violations)),
             }
