@@ -159,7 +159,7 @@ fn operator() -> Who {
 
 async fn publish(engine: &Engine) -> Result<()> {
     let proposal = Proposal { entries: entries(), overrides: BTreeMap::new(), dry_run: false };
-    let pushed = engine.catalogs().push(&operator(), None, proposal).await.map_err(|error| anyhow!("{error}"))?;
+    let pushed = engine.catalogs().push(&operator().into(), proposal).await.map_err(|error| anyhow!("{error}"))?;
     ensure!(pushed.revision.is_some(), "the catalog was not taken: {:?}", pushed.report);
     Ok(())
 }

@@ -6,8 +6,10 @@
 
 mod against_log;
 mod aside;
+mod author;
 mod blinded;
 mod change;
+mod checks;
 mod door;
 mod emitter;
 mod error;
@@ -16,6 +18,7 @@ mod holder;
 mod judge;
 mod lineage;
 mod observed;
+mod pool;
 mod read;
 mod types;
 
@@ -31,18 +34,20 @@ use crate::{AppendError, Engine, metrics as names};
 pub use against_log::{
     Blinded, LOG_CHECK_DEFAULT, LOG_CHECK_MAX, LOG_SAMPLES_MAX, LogCheck, LogChecked, LogReport, LogSample,
 };
+pub use author::Author;
 pub use blinded::BLINDED_MAX;
+pub use change::REASON_CHARS_MAX;
 pub(crate) use door::{Door, Outcome};
 pub use emitter::Emitter;
 pub use error::CatalogError;
 pub use holder::CatalogHealth;
 pub(crate) use holder::Holder;
-pub use lineage::SUBSCRIBERS_MAX;
+pub use lineage::{Lineages, SUBSCRIBERS_MAX};
 pub use observed::OBSERVED_MAX;
 pub(crate) use observed::Observed;
 pub use types::{
-    Aside, AsideSearch, Discarded, EntryPage, History, MarkSearch, Marked, PAGE_MAX, Proposal, Pushed, QUARANTINE_MAX,
-    REDRIVEN_MAX, Redriven, RedrivenAll, Trial,
+    Aside, AsideSearch, Discarded, EntryPage, History, HistoryPage, HistorySearch, MarkSearch, Marked, PAGE_BYTES_MAX,
+    PAGE_MAX, Proposal, Pushed, QUARANTINE_MAX, REDRIVEN_MAX, Redriven, RedrivenAll, Trial,
 };
 
 /// Answers of operations on the catalog.

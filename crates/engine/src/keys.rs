@@ -42,6 +42,18 @@ pub struct NewKey {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Whether a key with these prefixes may emit and define a type. A prefix covers whole segments: `sales` and `sales.` both
+/// cover `sales.lead.created`, and neither `salesforce.lead.created`. Without prefixes every type is covered.
+#[must_use]
+pub fn covers_type(prefixes: &[String], event_type: &str) -> bool {
+    let covers = |prefix: &String| {
+        event_type
+            .strip_prefix(prefix.as_str())
+            .is_some_and(|rest| prefix.ends_with('.') || rest.is_empty() || rest.starts_with('.'))
+    };
+    prefixes.is_empty() || prefixes.iter().any(covers)
+}
+
 /// The rows of keys by the hash of the key, unknown keys included.
 pub(crate) struct KeyCache {
     rows: Cache<[u8; 32], Option<KeyRow>>,

@@ -34,7 +34,7 @@ pub use engine::Engine;
 pub use error::{AppendError, Error, FeedError};
 pub use feed::{FeedPage, FeedReader, FeedStart};
 pub use health::{Health, SourceHealth};
-pub use keys::NewKey;
+pub use keys::{NewKey, covers_type};
 pub use options::{
     AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions,
 };

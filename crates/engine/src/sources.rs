@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use tidings_catalog::ownership::may_emit;
 use tidings_core::reconcile::Stored;
-use tidings_event::{Event, EventId, EventType, SystemMint, TenantId, parse_own_event};
+use tidings_event::{Event, EventId, EventType, Source, SystemMint, TenantId, parse_own_event};
 use tidings_store::{IntentAnswer, OutboxSource, OutboxStatus, Refused};
 use tokio::sync::Notify;
 
@@ -75,6 +76,8 @@ pub struct IntentOwner {
     pub tenant: TenantId,
     /// The event's type.
     pub event_type: EventType,
+    /// The event's source.
+    pub source: Source,
 }
 
 /// How an intent stands after a call.
@@ -133,7 +136,15 @@ impl Engine {
             return Ok(self.shared.sources.confirmed.get(key).flatten());
         };
         let event = parse_own_event(&row.event, &mut SystemMint::default()).ok();
-        Ok(event.map(|event| IntentOwner { tenant: event.tenant, event_type: event.event_type }))
+        Ok(event.map(|event| IntentOwner { tenant: event.tenant, event_type: event.event_type, source: event.source }))
+    }
+
+    /// Whether an emitter could have written an intent: whether the catalog lets it emit in the name of the intent's
+    /// source. Which tenants and types its key opens is for the caller to look at.
+    #[must_use]
+    pub fn owns_intent(&self, emitter: &Emitter, owner: &IntentOwner) -> bool {
+        let catalog = self.catalog();
+        may_emit(catalog.owner(&owner.event_type), &owner.source, emitter.holder()).is_ok()
     }
 
     /// Discards an intent: its event never happened.

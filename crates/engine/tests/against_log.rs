@@ -9,7 +9,7 @@ use tidings_catalog::lineage::Publisher;
 use tidings_engine::catalog::{LogCheck, LogChecked, LogReport, Proposal};
 use tidings_engine::endpoints::{EndpointSettings, NewEndpoint, Who};
 use tidings_engine::{Engine, Role};
-use tidings_event::{Entity, Event, EventType, Sequence, Text, Version, violation_code as code};
+use tidings_event::{Entity, Event, EventType, Sequence, TenantId, Text, Version, violation_code as code};
 
 /// A definition of `sales.lead.created` with this schema, given as JSON.
 fn proposed(version: &str, schema: &str) -> Entry {
@@ -34,7 +34,7 @@ fn boss() -> Who {
 
 async fn push(engine: &Engine, entry: Entry) {
     let proposal = Proposal { entries: vec![entry], ..Proposal::default() };
-    let pushed = engine.catalogs().push(&boss(), None, proposal).await.unwrap();
+    let pushed = engine.catalogs().push(&boss().into(), proposal).await.unwrap();
     assert!(pushed.revision.is_some(), "{:#?}", pushed.report);
 }
 
@@ -240,7 +240,9 @@ on_both! {
         let gone = endpoint(&engine, "acme", &[], None).await;
         engine.endpoints().delete(&boss(), &tenant("acme"), &gone.parse().unwrap()).await.unwrap();
 
-        let lineages = engine.catalogs().lineage(None).await.unwrap();
+        let all_of_it = engine.catalogs().lineage(None, None).await.unwrap();
+        assert!(all_of_it.complete);
+        let lineages = all_of_it.types;
         let names: Vec<&str> = lineages.iter().map(|lineage| lineage.event_type.as_str()).collect();
         assert_eq!(names, ["crm.deal.won", "sales.lead.created"]);
         let short = |publisher: &Publisher| (publisher.version.to_string(), publisher.source.clone(), publisher.events);
@@ -259,11 +261,16 @@ on_both! {
         assert_eq!(lineages[0].observed[0].source, "crm");
         assert_eq!(lineages[0].subscribers.len(), 1);
 
-        let one = engine.catalogs().lineage(Some(&EventType::parse("sales.lead.created").unwrap())).await.unwrap();
-        assert_eq!(one, lineages[1..]);
-        let unknown = engine.catalogs().lineage(Some(&EventType::parse("a.b").unwrap())).await.unwrap();
+        let of_type = async |name: &str, tenants: Option<&[TenantId]>| {
+            let name = EventType::parse(name).unwrap();
+            engine.catalogs().lineage(Some(&name), tenants).await.unwrap().types
+        };
+        assert_eq!(of_type("sales.lead.created", None).await, lineages[1..]);
+        let of_globex = of_type("sales.lead.created", Some(&[tenant("globex"), tenant("nobody")])).await;
+        assert_eq!(of_globex[0].subscribers, sales.subscribers[1..]);
+        let unknown = of_type("a.b", None).await;
         assert_eq!((unknown[0].observed.len(), unknown[0].subscribers.len()), (0, 1));
-        let own = engine.catalogs().lineage(Some(&EventType::parse("tidings.endpoint.created").unwrap())).await.unwrap();
+        let own = of_type("tidings.endpoint.created", None).await;
         assert!(own[0].subscribers.is_empty(), "all types are those of producers");
         engine.shutdown().await;
     }

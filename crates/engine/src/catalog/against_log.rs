@@ -115,15 +115,14 @@ impl Catalogs {
             return Err(CatalogError::TooLarge { what: "entries", max: CHANGES_MAX });
         }
         let (current, entries) = (self.engine.catalog(), proposal.to_vec());
-        let (proposed, definitions) = aside_of_others({
-            let current = current.clone();
-            move || {
-                let proposed = current.with(entries.iter().cloned());
+        let base = current.clone();
+        let (proposed, definitions) = self
+            .check_aside(move || {
+                let proposed = base.with(entries.iter().cloned());
                 let definitions = definitions(&proposed, &entries);
                 (proposed, definitions)
-            }
-        })
-        .await?;
+            })
+            .await?;
         let wanted: Vec<(EventType, Version)> =
             definitions.iter().map(|checked| (checked.event_type.clone(), checked.version.clone())).collect();
         let tenants = search.tenants.map(|mut tenants| {
@@ -238,11 +237,11 @@ impl Walk<'_> {
         self.scanned += count as u64;
         self.left -= (count as u64).min(self.left);
         let (catalog, mut definitions) = (self.catalog.clone(), std::mem::take(&mut self.definitions));
-        self.definitions = aside_of_others(move || {
+        let judging = move || {
             judge(&catalog, &mut definitions, found);
             definitions
-        })
-        .await?;
+        };
+        self.definitions = self.catalogs.check_aside(judging).await?;
         // A page that another event would have fitted into was the last one.
         if count >= limit || bytes + DATA_BYTES_MAX > READ.bytes {
             turns.push_back(Turn { before, ..turn });

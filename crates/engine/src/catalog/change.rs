@@ -1,74 +1,123 @@
 //! Changing the catalog: checked against its whole history, made in one transaction with the event that tells of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
-use tidings_catalog::check::{Known, apply_overrides, check};
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::judge::Catalog;
+use tidings_catalog::limits;
 use tidings_catalog::report::{Change, Report};
-use tidings_catalog::{limits, source};
-use tidings_event::{EventType, PartitionId, Text, Version, Violation, violation_code as code};
-use tidings_store::{CatalogOutcome, CatalogRevision, EntryChange, EntryRow, Role};
+use tidings_event::PartitionId;
+use tidings_event::limits::DATA_BYTES_MAX;
+use tidings_store::{
+    CatalogOutcome, CatalogRevision, EntryChange, EntryKey, EntryRow, HistoryPlace, HistoryQuery, ReadLimit,
+};
 use ulid::Ulid;
 
+use super::author::Author;
 use super::error::CatalogError;
-use super::holder::{Snapshot, entry, stored};
+use super::holder::{Snapshot, stored};
 use super::types::{Proposal, Pushed};
-use super::{Catalogs, Result, today};
+use super::{Catalogs, Result};
 use crate::append::now;
 use crate::endpoints::Who;
 use crate::system::{self, Fact, Kind as FactKind};
 
 /// How often a change is checked anew because another one came first.
 const TRIES: usize = 5;
+/// Bytes of the earlier revisions against which one change is checked.
+const HISTORY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How much of a history one read takes.
+const HISTORY_READ: ReadLimit = ReadLimit { events: limits::REVISIONS_MAX, bytes: 4 * 1024 * 1024 };
 /// Histories that are read at once.
 const READS_AT_ONCE: usize = 8;
 /// Entries that the event about a change names; it also says how many there are.
 const TOLD_MAX: usize = 100;
-/// Characters of one reason.
-const REASON_CHARS_MAX: usize = 500;
+/// Characters of the reason for which findings about one entry are allowed.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Bytes that one entry of that event takes beside its reason: names and members.
+const TOLD_ENTRY_BYTES: usize = 512;
+
+// None of the characters that JSON writes as six bytes may stand in a reason, so four bytes a character it is at most.
+const _: () = assert!(TOLD_MAX * (REASON_CHARS_MAX * 4 + TOLD_ENTRY_BYTES) < DATA_BYTES_MAX);
 
 impl Catalogs {
     /// Makes a change of the catalog, or says why not: everything is checked against all revisions of what it touches.
-    /// A change that was made holds on this node before this returns, and on others within about a second. A key that is
-    /// not an admin's changes only definitions that its service owns, before and after.
-    pub async fn push(&self, who: &Who, service: Option<&Text>, proposal: Proposal) -> Result<Pushed> {
+    /// A change that was made holds on this node before this returns, and on others within about a second. What a key
+    /// that is not an admin's may change is said at [`Author`].
+    pub async fn push(&self, author: &Author, proposal: Proposal) -> Result<Pushed> {
         self.engine.check_open().map_err(|_| CatalogError::ShuttingDown)?;
         bound(&proposal)?;
         let shared = &self.engine.shared;
         for _ in 0..TRIES {
             shared.catalog.holder.catch_up().await?;
             let base = shared.catalog.holder.snapshot();
+            self.check_author(author, &base.catalog, &proposal).await?;
+            let room_to_check = self.room_to_check().await;
             let history = self.histories(&proposal).await?;
-            check_owner(who, service, &base.catalog, &proposal)?;
             room(&base.catalog, &history, &proposal)?;
-            let checked = examine(base.catalog.clone(), history, proposal.clone()).await?;
+            let checked = Self::examine(room_to_check, base.catalog.clone(), history, proposal.clone()).await?;
             let changed = changed(&checked, &proposal);
             if checked.has_errors() || proposal.dry_run || changed.is_empty() {
                 return Ok(Pushed { report: checked, revision: None });
             }
-            if let Some(revision) = self.make(who, &base, &changed, &proposal, &checked).await? {
+            if let Some(revision) = self.make(&author.who, &base, &changed, &proposal, &checked).await? {
                 return Ok(Pushed { report: checked, revision: Some(revision.0) });
             }
         }
         Err(CatalogError::Busy)
     }
 
-    /// All revisions of what a proposal touches: of a definition those of all versions of its type.
+    /// What a proposal is checked against: all revisions of the entries that it names, and the newest of the other
+    /// versions of their types, removed ones too.
     async fn histories(&self, proposal: &Proposal) -> Result<Vec<EntryRow>> {
-        let store = &self.engine.shared.feeds.store;
-        let names: BTreeSet<(Kind, &str)> =
-            proposal.entries.iter().map(|entry| (entry.key.kind, entry.key.name.as_str())).collect();
-        let names: Vec<(Kind, String)> = names.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
-        let read =
-            |(kind, name): (Kind, String)| async move { store.catalog_history(kind.as_str(), &name, None).await };
-        let found: Vec<Vec<EntryRow>> =
-            stream::iter(names).map(read).buffer_unordered(READS_AT_ONCE).try_collect().await?;
-        let mut rows: Vec<EntryRow> = found.into_iter().flatten().collect();
+        let keys: BTreeSet<&Key> = proposal.entries.iter().map(|entry| &entry.key).collect();
+        let types: BTreeSet<&str> =
+            keys.iter().filter(|key| key.kind == Kind::Definition).map(|key| key.name.as_str()).collect();
+        let read_bytes = AtomicUsize::new(0);
+        let named: Vec<&Key> = keys.iter().copied().collect();
+        let of_keys: Vec<Vec<EntryRow>> = stream::iter(named)
+            .map(|key| self.history_of(key, &read_bytes))
+            .buffer_unordered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let store = self.store();
+        let newest = async |name: String| store.catalog_newest(Kind::Definition.as_str(), &name).await;
+        let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+        let of_types: Vec<Vec<EntryRow>> =
+            stream::iter(types).map(newest).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        let named: BTreeSet<EntryKey> = keys.into_iter().map(stored).collect();
+        let others = of_types.into_iter().flatten().filter(|row| !named.contains(&row.key));
+        let mut rows: Vec<EntryRow> = of_keys.into_iter().flatten().chain(others).collect();
         rows.sort_by(|a, b| (a.revision, &a.key).cmp(&(b.revision, &b.key)));
         Ok(rows)
+    }
+
+    /// All revisions of one entry. Of a set and a policy only the newest one's source counts, and is kept.
+    async fn history_of(&self, key: &Key, read_bytes: &AtomicUsize) -> Result<Vec<EntryRow>> {
+        let EntryKey { kind, name, version } = stored(key);
+        let after = HistoryPlace::default();
+        let mut query = HistoryQuery { kind, name, version: Some(version), after, limit: HISTORY_READ };
+        let mut rows: Vec<EntryRow> = Vec::new();
+        loop {
+            let slice = self.store().catalog_history(&query).await?;
+            if key.kind == Kind::Definition {
+                let bytes = slice.rows.iter().filter_map(|row| row.source.as_ref()).map(String::len).sum();
+                if read_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > HISTORY_BYTES_MAX {
+                    return Err(CatalogError::TooLarge { what: "bytes of earlier revisions", max: HISTORY_BYTES_MAX });
+                }
+            }
+            rows.extend(slice.rows);
+            if key.kind != Kind::Definition
+                && let Some((_, superseded)) = rows.split_last_mut()
+            {
+                superseded.iter_mut().for_each(|row| row.source = None);
+            }
+            let Some(last) = rows.last().filter(|_| !slice.complete) else { return Ok(rows) };
+            query.after = HistoryPlace { revision: last.revision, version: last.key.version.clone() };
+        }
     }
 
     /// Writes the change and the event that tells of it; none where another change came first.
@@ -132,61 +181,12 @@ fn bound(proposal: &Proposal) -> Result<()> {
     if proposal.overrides.values().any(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         return Err(CatalogError::TooLarge { what: "characters in one reason", max: REASON_CHARS_MAX });
     }
+    let keys = proposal.entries.iter().map(|entry| &entry.key).chain(proposal.overrides.keys());
+    let mut texts = keys.flat_map(|key| [&key.name, &key.version]).chain(proposal.overrides.values());
+    if texts.any(|text| text.contains(char::is_control)) {
+        return Err(CatalogError::ControlCharacter);
+    }
     Ok(())
-}
-
-/// Whether the caller owns all that it wants to change. What cannot be read has no owner, and is refused by the checks.
-fn check_owner(who: &Who, service: Option<&Text>, catalog: &Catalog, proposal: &Proposal) -> Result<()> {
-    if who.role == Role::Admin {
-        return Ok(());
-    }
-    let mut violations = Vec::new();
-    for entry in &proposal.entries {
-        let Key { kind, name, version } = &entry.key;
-        let (code, message) = match service {
-            None => (code::KEY_WITHOUT_SERVICE, format!("{kind} {name}: the key belongs to no service")),
-            Some(_) if *kind != Kind::Definition => {
-                (code::TYPE_NOT_OWNED, format!("{kind} {name}: only an admin changes sets and policies"))
-            }
-            Some(service) => match owners(catalog, entry).into_iter().find(|owner| owner != service.as_str()) {
-                None => continue,
-                Some(owner) => {
-                    (code::TYPE_NOT_OWNED, format!("{name}@{version} belongs to {owner}, and the key to {service}"))
-                }
-            },
-        };
-        violations.push(Violation { path: String::new(), code, message });
-    }
-    violations.truncate(tidings_event::limits::VIOLATIONS_MAX);
-    if violations.is_empty() { Ok(()) } else { Err(CatalogError::NotOwned(violations)) }
-}
-
-/// Who owns a definition: by the current version of its type, by this version as it is, and as it shall be.
-fn owners(catalog: &Catalog, entry: &Entry) -> Vec<String> {
-    let mut owners = Vec::new();
-    if let (Ok(name), Ok(version)) = (EventType::parse(&entry.key.name), Version::parse(&entry.key.version)) {
-        owners.extend(catalog.owner(&name).map(str::to_owned));
-        owners.extend(catalog.definition(&name, &version).map(|definition| definition.owner.clone()));
-    }
-    let after = entry.source.as_deref().and_then(|text| source::read(text).ok());
-    owners.extend(after.map(|definition| definition.owner));
-    owners
-}
-
-/// Runs the checks where nobody waits for them: they may take seconds.
-async fn examine(catalog: Catalog, history: Vec<EntryRow>, proposal: Proposal) -> Result<Report> {
-    let today = today();
-    let checks = move || {
-        let touched: BTreeSet<(Kind, &str)> =
-            proposal.entries.iter().map(|entry| (entry.key.kind, entry.key.name.as_str())).collect();
-        let others = catalog.entries().filter(|entry| !touched.contains(&(entry.key.kind, entry.key.name.as_str())));
-        let known = Known::new(others.cloned().chain(history.iter().filter_map(entry)));
-        let mut report = check(&known, &proposal.entries, today);
-        apply_overrides(&mut report, &proposal.overrides);
-        report
-    };
-    let broken = |_| CatalogError::Store(tidings_store::Error::Broken("a check of the catalog broke".to_owned()));
-    tokio::task::spawn_blocking(checks).await.map_err(broken)
 }
 
 /// The entries that the change really changes; of several under one key the last.

@@ -6,24 +6,30 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use metrics::counter;
+use tidings_catalog::entry::Mode;
 use tidings_catalog::judge::{Catalog, Judgement};
 use tidings_catalog::ownership::{self, may_emit};
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::log::Receipt;
-use tidings_event::{ErrorCode, Event, Problem, Violation, violation_code as code};
+use tidings_event::{ErrorCode, Event, Problem, Violation, hash_content, violation_code as code};
 use tidings_store::{Aside, Store};
 
+use super::count_violation;
 use super::emitter::Emitter;
 use super::guard::StateGuard;
 use super::holder::Holder;
-use super::judge::{Fate, Stopped, judge_all, judge_one};
+use super::judge::{Fate, Stopped, judge_all, judge_alone};
+use super::pool::Pool;
 use super::types::QUARANTINE_MAX;
-use super::{count_violation, today};
 use crate::append::{Judged, NotTaken, now};
 use crate::places::Places;
 use crate::system::{self, Fact, Refusals};
 use crate::{AppendError, Appender, metrics as names};
+
+/// Events that are looked up in the log at once.
+const LOOKUPS_AT_ONCE: usize = 8;
 
 /// Broken rules, by the place of the event in the call.
 type Violations = Vec<(usize, Vec<Violation>)>;
@@ -34,6 +40,8 @@ pub(crate) struct Door {
     pub(crate) holder: Arc<Holder>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) places: Arc<Places>,
+    /// Where events are judged that take long.
+    pub(crate) pool: Pool,
     /// Which violations of ownership were told lately.
     pub(crate) told: Refusals,
 }
@@ -57,7 +65,7 @@ struct Returning {
 
 impl Door {
     pub(crate) fn new(appender: Appender, holder: Arc<Holder>, store: Arc<dyn Store>, places: Arc<Places>) -> Self {
-        Self { appender, holder, store, places, told: Refusals::default() }
+        Self { appender, holder, store, places, pool: Pool::default(), told: Refusals::default() }
     }
 
     /// Judges and appends events as a whole.
@@ -66,12 +74,13 @@ impl Door {
             return self.appender.append(events).await;
         }
         let catalog = self.holder.catalog();
-        let violations = self.not_owned(&catalog, emitter, &events);
+        let violations = self.not_taken(not_owned(&catalog, emitter, &events), &events).await?;
         if !violations.is_empty() {
             counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(events.len() as u64);
+            self.tell_all(&catalog, emitter, &events, &violations);
             return Err(AppendError::NotOwned { violations });
         }
-        let fates = judge_all(&catalog, events).await?;
+        let fates = judge_all(&self.pool, &catalog, events).await?;
         let (judged, returning) = self.pass(emitter, fates).await?;
         match self.appender.append_judged(judged).await {
             Ok(receipts) => {
@@ -92,20 +101,21 @@ impl Door {
         let catalog = self.holder.catalog();
         let mut outcomes: Vec<Option<Outcome>> = Vec::new();
         outcomes.resize_with(events.len(), || None);
-        for (index, violations) in self.not_owned(&catalog, emitter, &events) {
-            counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(1);
-            // One that the log holds was its emitter's when it was taken.
-            let is_taken = match events.get(index) {
-                Some(event) => self.is_duplicate(event).await?,
-                None => false,
-            };
-            let outcome = if is_taken { Outcome::Taken } else { refused(ErrorCode::Forbidden, violations) };
-            set(&mut outcomes, index, outcome);
+        let foreign = not_owned(&catalog, emitter, &events);
+        // One that the log holds was its emitter's when it was taken.
+        let taken = self.are_taken(foreign.iter().filter_map(|(index, _)| events.get(*index))).await?;
+        let (taken, foreign): (Vec<_>, Vec<_>) = foreign.into_iter().zip(taken).partition(|(_, taken)| *taken);
+        taken.into_iter().for_each(|((index, _), _)| set(&mut outcomes, index, Outcome::Taken));
+        let foreign: Violations = foreign.into_iter().map(|(foreign, _)| foreign).collect();
+        counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(foreign.len() as u64);
+        self.tell_all(&catalog, emitter, &events, &foreign);
+        for (index, violations) in foreign {
+            set(&mut outcomes, index, refused(ErrorCode::Forbidden, violations));
         }
         let mut own = outcomes.iter().map(Option::is_none);
         let (places, events): (Vec<usize>, Vec<Event>) =
             events.into_iter().enumerate().filter(|_| own.next().unwrap_or(false)).unzip();
-        let mut sorted = self.sort(places, judge_all(&catalog, events).await?, &mut outcomes).await?;
+        let mut sorted = self.sort(places, judge_all(&self.pool, &catalog, events).await?, &mut outcomes).await?;
 
         let taken = self.appender.append_each_judged(sorted.judged).await?;
         for (index, taken) in sorted.places.into_iter().zip(taken) {
@@ -139,11 +149,12 @@ impl Door {
             return Ok(());
         }
         let catalog = self.holder.catalog();
-        let violations = self.not_owned(&catalog, emitter, std::slice::from_ref(event));
+        let violations = not_owned(&catalog, emitter, std::slice::from_ref(event));
         if !violations.is_empty() {
+            self.tell_all(&catalog, emitter, std::slice::from_ref(event), &violations);
             return Err(AppendError::NotOwned { violations });
         }
-        match judge_one(&catalog, event, today()) {
+        match judge_alone(&self.pool, &catalog, event).await? {
             Judgement::Refuse(violations) => {
                 count_refused(&violations);
                 Err(AppendError::Rejected { violations: vec![(0, violations)] })
@@ -153,33 +164,37 @@ impl Door {
     }
 
     /// Judges an event that was kept aside once more. With `as_is` broken rules only mark it.
-    pub(crate) fn judge_again(&self, event: Event, as_is: bool) -> Result<Judged, Vec<Violation>> {
+    pub(crate) async fn judge_again(
+        &self,
+        event: Event,
+        as_is: bool,
+    ) -> Result<Result<Judged, Vec<Violation>>, AppendError> {
         let catalog = self.holder.catalog();
         let owner = catalog.owner(&event.event_type);
-        may_emit(owner, &event.source, ownership::Holder::Outbox).map_err(|violation| vec![violation])?;
+        if let Err(violation) = may_emit(owner, &event.source, ownership::Holder::Outbox) {
+            return Ok(Err(vec![violation]));
+        }
         let guard = if as_is { StateGuard::lenient } else { StateGuard::of };
-        let (mark, rule) = match judge_one(&catalog, &event, today()) {
+        let (mark, rule) = match judge_alone(&self.pool, &catalog, &event).await? {
             Judgement::Pass(rule) => (None, rule),
             Judgement::Observe(violations, rule) => (Some(violations), rule),
-            Judgement::Quarantine(violations) | Judgement::Refuse(violations) if as_is => (Some(violations), None),
-            Judgement::Quarantine(violations) | Judgement::Refuse(violations) => return Err(violations),
+            // Its state is judged all the same, so that the mark says all that is wrong with it.
+            Judgement::Quarantine(violations) | Judgement::Refuse(violations) if as_is => {
+                (Some(violations), catalog.state_rule(&event, Mode::Observe))
+            }
+            Judgement::Quarantine(violations) | Judgement::Refuse(violations) => return Ok(Err(violations)),
         };
-        Ok(Judged { event, mark: mark.map(Arc::from), guard: rule.map(guard), aside_if_refused: false })
+        Ok(Ok(Judged { event, mark: mark.map(Arc::from), guard: rule.map(guard), aside_if_refused: false }))
     }
 
-    /// Events that are emitted on behalf of others. The first of them is told to `$system`.
-    fn not_owned(&self, catalog: &Catalog, emitter: &Emitter, events: &[Event]) -> Violations {
-        let holder = emitter.holder();
-        let mut found: Violations = Vec::new();
-        for (index, event) in events.iter().enumerate() {
-            let owner = catalog.owner(&event.event_type);
-            if let Err(violation) = may_emit(owner, &event.source, holder) {
-                count_violation(&violation);
-                self.tell(emitter, owner, event);
-                found.push((index, vec![violation]));
+    /// Counts and tells that somebody emits on behalf of others.
+    fn tell_all(&self, catalog: &Catalog, emitter: &Emitter, events: &[Event], violations: &Violations) {
+        for (index, violations) in violations {
+            violations.iter().for_each(count_violation);
+            if let Some(event) = events.get(*index) {
+                self.tell(emitter, catalog.owner(&event.event_type), event);
             }
         }
-        found
     }
 
     /// Tells of a violation of ownership, in the background; at most once a minute for each emitter and type.
@@ -218,15 +233,52 @@ impl Door {
     /// Lets those pass which the log holds already: they were taken when other rules held, and are answered as
     /// duplicates. Once one event is to be refused for sure the rest does not matter.
     async fn forgive(&self, mut fates: Vec<Fate>) -> Result<Vec<Fate>, AppendError> {
-        for fate in &mut fates {
-            let Fate::Stop(stopped) = fate else { continue };
-            if self.is_duplicate(&stopped.event).await? {
-                *fate = Fate::Take(Judged::from(stopped.event.clone()));
-            } else if !stopped.aside {
+        let is_stopped = |(index, fate): (usize, &Fate)| matches!(fate, Fate::Stop(_)).then_some(index);
+        let places: Vec<usize> = fates.iter().enumerate().filter_map(is_stopped).collect();
+        for places in places.chunks(LOOKUPS_AT_ONCE) {
+            let events = places.iter().filter_map(|place| match fates.get(*place) {
+                Some(Fate::Stop(stopped)) => Some(&stopped.event),
+                _ => None,
+            });
+            let taken = self.are_taken(events).await?;
+            let mut is_refused = false;
+            for (place, taken) in places.iter().zip(taken) {
+                let Some(fate) = fates.get_mut(*place) else { continue };
+                match fate {
+                    Fate::Stop(stopped) if taken => *fate = Fate::Take(Judged::from(stopped.event.clone())),
+                    Fate::Stop(stopped) => is_refused |= !stopped.aside,
+                    Fate::Take(_) => {}
+                }
+            }
+            if is_refused {
                 break;
             }
         }
         Ok(fates)
+    }
+
+    /// What is left of broken rules without those of events that the log holds: those were taken when other rules held.
+    /// Once one event is to be refused for sure the rest does not matter.
+    async fn not_taken(&self, mut violations: Violations, events: &[Event]) -> Result<Violations, AppendError> {
+        let mut left = Violations::new();
+        while left.is_empty() && !violations.is_empty() {
+            let rest = violations.split_off(LOOKUPS_AT_ONCE.min(violations.len()));
+            let taken = self.are_taken(violations.iter().filter_map(|(index, _)| events.get(*index))).await?;
+            left.extend(violations.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(violation, _)| violation));
+            violations = rest;
+        }
+        left.extend(violations);
+        Ok(left)
+    }
+
+    /// For each event whether the log holds it already.
+    async fn are_taken(&self, events: impl Iterator<Item = &Event>) -> Result<Vec<bool>, AppendError> {
+        let events: Vec<&Event> = events.collect();
+        let mut taken = Vec::with_capacity(events.len());
+        for events in events.chunks(LOOKUPS_AT_ONCE) {
+            taken.extend(try_join_all(events.iter().map(|event| self.is_duplicate(event))).await?);
+        }
+        Ok(taken)
     }
 
     /// Whether the log holds the event already.
@@ -284,10 +336,15 @@ impl Door {
         outcomes: &mut [Option<Outcome>],
     ) -> Result<Sorted, AppendError> {
         let mut sorted = Sorted::default();
+        let stopped = fates.iter().filter_map(|fate| match fate {
+            Fate::Stop(stopped) => Some(&stopped.event),
+            Fate::Take(_) => None,
+        });
+        let mut taken = self.are_taken(stopped).await?.into_iter();
         for (index, fate) in places.into_iter().zip(fates) {
             let judged = match fate {
                 Fate::Take(judged) => judged,
-                Fate::Stop(stopped) if self.is_duplicate(&stopped.event).await? => Judged::from(stopped.event),
+                Fate::Stop(stopped) if taken.next().unwrap_or(false) => Judged::from(stopped.event),
                 Fate::Stop(Stopped { event, violations, aside: true }) => {
                     sorted.aside.push((index, event, violations));
                     continue;
@@ -309,17 +366,26 @@ impl Door {
     async fn put_each_aside(
         &self,
         emitter: &Emitter,
-        events: Vec<(usize, Event, Vec<Violation>)>,
+        mut events: Vec<(usize, Event, Vec<Violation>)>,
         outcomes: &mut [Option<Outcome>],
     ) -> Result<(), AppendError> {
         if events.is_empty() {
             return Ok(());
         }
         let sender = emitter.name();
+        events.sort_by(|(_, one, _), (_, other, _)| one.tenant.cmp(&other.tenant));
         let rows: Vec<Aside> = events.iter().map(|(_, event, reasons)| row(&sender, event, reasons)).collect();
-        let all = self.store.put_aside(&rows, QUARANTINE_MAX).await?;
-        for ((index, _, violations), row) in events.into_iter().zip(&rows) {
-            if all || self.store.put_aside(std::slice::from_ref(row), QUARANTINE_MAX).await? {
+        let mut kept = Vec::with_capacity(rows.len());
+        if self.store.put_aside(&rows, QUARANTINE_MAX).await? {
+            kept.resize(rows.len(), true);
+        } else {
+            for rows in rows.chunk_by(|one, other| one.tenant == other.tenant) {
+                let count = self.put_aside_what_fits(rows).await?;
+                kept.extend((0..rows.len()).map(|place| place < count));
+            }
+        }
+        for ((index, _, violations), kept) in events.into_iter().zip(kept) {
+            if kept {
                 count_quarantined(&violations);
                 set(outcomes, index, Outcome::Aside);
             } else {
@@ -329,6 +395,22 @@ impl Door {
             }
         }
         Ok(())
+    }
+
+    /// Keeps as many of one tenant's events aside as there is room for, the first of them, in few steps. Returns how
+    /// many.
+    async fn put_aside_what_fits(&self, rows: &[Aside]) -> Result<usize, AppendError> {
+        let (mut left, mut size) = (rows, rows.len());
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at(size.clamp(1, left.len()));
+            if self.store.put_aside(piece, QUARANTINE_MAX).await? {
+                left = rest;
+            } else if piece.len() == 1 {
+                break;
+            }
+            size = piece.len() / 2;
+        }
+        Ok(rows.len() - left.len())
     }
 }
 
@@ -346,6 +428,14 @@ impl Returning {
     fn of(index: usize, judged: &Judged) -> Option<Self> {
         judged.aside_if_refused.then(|| Self { index, event: judged.event.clone() })
     }
+}
+
+/// Events that are emitted on behalf of others.
+fn not_owned(catalog: &Catalog, emitter: &Emitter, events: &[Event]) -> Violations {
+    let holder = emitter.holder();
+    let broken = |event: &Event| may_emit(catalog.owner(&event.event_type), &event.source, holder).err();
+    let found = events.iter().enumerate().filter_map(|(index, event)| Some((index, vec![broken(event)?])));
+    found.collect()
 }
 
 /// The events of a request that passes, and those of them that are to be put aside where their state does not fit.
@@ -372,6 +462,7 @@ fn row(sender: &str, event: &Event, reasons: &[Violation]) -> Aside {
         no: 0,
         tenant: event.tenant.clone(),
         event_id: event.id.clone(),
+        content: hash_content(event),
         event_type: event.event_type.clone(),
         version: event.version.clone(),
         event: String::from_utf8_lossy(&event.to_json()).into_owned(),

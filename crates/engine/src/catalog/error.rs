@@ -33,6 +33,9 @@ pub enum CatalogError {
         /// How many it may have.
         max: usize,
     },
+    /// A name or a reason holds a control character, which no entry has and not every database can keep.
+    #[error("names and reasons must not hold control characters")]
+    ControlCharacter,
     /// A cursor was not given out by the list that it is handed to.
     #[error("the cursor was not made for this list")]
     Cursor,
@@ -57,6 +60,7 @@ impl CatalogError {
             Self::Busy => ErrorCode::CatalogBusy,
             Self::Full { .. } => ErrorCode::CatalogFull,
             Self::TooLarge { .. } => ErrorCode::BodyTooLarge,
+            Self::ControlCharacter => ErrorCode::DefinitionInvalid,
             Self::Cursor => ErrorCode::CursorInvalid,
             Self::Append(error) => error.code(),
             Self::Store(error) => store_code(error),

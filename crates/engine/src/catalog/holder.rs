@@ -129,6 +129,8 @@ impl Holder {
 
     async fn catch_up_alone(&self) -> Result<()> {
         let Snapshot { mut revision, mut catalog, mut revisions } = self.snapshot();
+        // What came after the snapshot, compiled once all of it is there.
+        let mut came: BTreeMap<Key, (u64, Entry)> = BTreeMap::new();
         let mut changed = false;
         loop {
             let slice = self.store.catalog(revision, READ_AT_ONCE).await?;
@@ -136,6 +138,7 @@ impl Holder {
                 // The store holds an earlier state than the one that was known: what is there now counts.
                 (revision, catalog, changed) = (CatalogRevision(0), Catalog::empty(), true);
                 revisions = Arc::default();
+                came.clear();
                 if slice.head > revision {
                     continue;
                 }
@@ -145,16 +148,17 @@ impl Holder {
                 return Err(Error::Broken("the catalog cannot be read to its end".to_owned()));
             }
             changed |= !slice.rows.is_empty() || slice.upto != revision;
-            let entries: Vec<Entry> = slice.rows.iter().filter_map(entry).collect();
-            let came = slice.rows.iter().filter_map(|row| Some((entry(row)?, row.revision.0)));
-            note(&mut revisions, came.map(|(entry, revision)| (entry.key, entry.source.is_some(), revision)));
-            catalog = compile(catalog, entries).await?;
+            let rows = slice.rows.iter().filter_map(|row| Some((row.revision.0, entry(row)?)));
+            came.extend(rows.map(|(revision, entry)| (entry.key.clone(), (revision, entry))));
             revision = slice.upto;
             if revision >= slice.head {
                 break;
             }
         }
         if changed {
+            let noted = came.values().map(|(revision, entry)| (entry.key.clone(), entry.source.is_some(), *revision));
+            note(&mut revisions, noted);
+            let catalog = compile(catalog, came.into_values().map(|(_, entry)| entry).collect()).await?;
             self.take(Snapshot { revision, catalog, revisions });
         }
         Ok(())

@@ -2,8 +2,9 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use metrics::histogram;
 use tidings_catalog::entry::Mode;
 use tidings_catalog::judge::{Catalog, Judgement, StateRule};
@@ -11,14 +12,17 @@ use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::{Event, Violation, violation_code as code};
 
 use super::guard::StateGuard;
+use super::pool::{Broke, Pool, Work};
 use super::today;
 use crate::append::Judged;
 use crate::{AppendError, metrics as names};
 
-/// Events that are judged by one task, one after the other; more are judged by several.
+/// Events that are judged by one thread, one after the other; more are judged by several.
 const CHUNK_EVENTS: usize = 64;
-/// Bytes of data that are judged by one task, unless one event has more.
+/// Bytes of data that are judged by one thread, unless one event has more.
 const CHUNK_BYTES: usize = DATA_BYTES_MAX;
+/// How long events are judged where they came in before others get their turn; one event is judged to its end.
+const UNINTERRUPTED_MAX: Duration = Duration::from_millis(1);
 
 /// What is to become of an event before its state was judged.
 pub(super) enum Fate {
@@ -35,32 +39,52 @@ pub(super) struct Stopped {
     pub(super) aside: bool,
 }
 
-/// Judges events by what they say. Many are judged by several tasks at once.
-pub(super) async fn judge_all(catalog: &Catalog, events: Vec<Event>) -> Result<Vec<Fate>, AppendError> {
+/// Judges events by what they say. Where that may take long it is done by several threads that serve nobody else.
+pub(super) async fn judge_all(pool: &Pool, catalog: &Catalog, events: Vec<Event>) -> Result<Vec<Fate>, AppendError> {
     let began = Instant::now();
     let today = today();
     let bytes: usize = events.iter().map(|event| event.data.as_bytes().len()).sum();
-    let fates = if events.len() <= CHUNK_EVENTS && bytes <= CHUNK_BYTES {
-        events.into_iter().map(|event| fate(catalog, event, today)).collect()
-    } else {
-        let tasks: Vec<_> = chunks(events)
-            .into_iter()
-            .map(|chunk| {
-                let catalog = catalog.clone();
-                tokio::spawn(
-                    async move { chunk.into_iter().map(|event| fate(&catalog, event, today)).collect::<Vec<_>>() },
-                )
-            })
-            .collect();
-        let mut fates = Vec::new();
-        for task in tasks {
-            let broken = |_| AppendError::Store(tidings_store::Error::Broken("judging events broke".to_owned()));
-            fates.extend(task.await.map_err(broken)?);
+    let costly = events.iter().any(|event| is_costly(catalog, event));
+    let mut fates = Vec::with_capacity(events.len());
+    if !costly && events.len() <= CHUNK_EVENTS && bytes <= CHUNK_BYTES {
+        let mut since = began;
+        for event in events {
+            if since.elapsed() > UNINTERRUPTED_MAX {
+                tokio::task::yield_now().await;
+                since = Instant::now();
+            }
+            fates.push(fate(catalog, event, today));
         }
-        fates
-    };
+    } else {
+        let kind = if costly { Work::Costly } else { Work::Large };
+        let judged = chunks(events).into_iter().map(|chunk| {
+            let catalog = catalog.clone();
+            pool.run(kind, move || chunk.into_iter().map(|event| fate(&catalog, event, today)).collect::<Vec<_>>())
+        });
+        for judged in try_join_all(judged).await.map_err(|Broke| broke())? {
+            fates.extend(judged);
+        }
+    }
     histogram!(names::CATALOG_JUDGE_SECONDS).record(began.elapsed());
     Ok(fates)
+}
+
+/// Judges one event by what it says, aside of others where that may take long.
+pub(super) async fn judge_alone(pool: &Pool, catalog: &Catalog, event: &Event) -> Result<Judgement, AppendError> {
+    if !is_costly(catalog, event) {
+        return Ok(judge_one(catalog, event, today()));
+    }
+    let (catalog, event) = (catalog.clone(), event.clone());
+    pool.run(Work::Costly, move || judge_one(&catalog, &event, today())).await.map_err(|Broke| broke())
+}
+
+/// Whether it may take long to judge an event.
+fn is_costly(catalog: &Catalog, event: &Event) -> bool {
+    catalog.is_costly(&event.event_type, &event.version)
+}
+
+fn broke() -> AppendError {
+    AppendError::Store(tidings_store::Error::Broken("judging events broke".to_owned()))
 }
 
 fn chunks(events: Vec<Event>) -> Vec<Vec<Event>> {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pump::sleep_unless;
 
-/// Types, versions and sources that are told apart, in memory and in the store; further ones are not counted.
+/// Types, versions and sources that are told apart. The store keeps those that were seen last; what is more than so many
+/// between two writes is not counted.
 pub const OBSERVED_MAX: usize = 10_000;
 /// Rows that are written at once.
 const WRITTEN_AT_ONCE: usize = 500;

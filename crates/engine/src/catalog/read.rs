@@ -5,27 +5,48 @@ use std::sync::Arc;
 
 use tidings_catalog::entry::{Key, Kind, Mode};
 use tidings_catalog::judge::{Catalog, Judgement};
-use tidings_catalog::ownership::{Holder, may_emit};
-use tidings_event::limits::DATA_BYTES_MAX;
-use tidings_event::log::Newest;
-use tidings_event::{Event, Sequence, TenantId, Violation};
-use tidings_store::{CatalogRevision, ColumnFilter, Direction, EntryRow, MarkQuery, ReadLimit, Search, TypeFilter};
+use tidings_catalog::ownership::may_emit;
+use tidings_event::log::{ENTITY_LOOK_BACK, Newest};
+use tidings_event::{Event, EventType, Sequence, TenantId, Violation};
+use tidings_store::{
+    CatalogRevision, ColumnFilter, Direction, EntryRow, HistoryPlace, HistoryQuery, HistorySlice, MarkQuery, MarkRow,
+    ReadLimit, Search,
+};
 
 use super::aside::read_reasons;
 use super::error::CatalogError;
 use super::holder::entry;
-use super::judge::judge_one;
-use super::types::{EntryPage, History, MarkSearch, Marked, PAGE_MAX, Trial};
-use super::{Catalogs, Result, today};
+use super::judge::judge_alone;
+use super::types::{
+    EntryPage, History, HistoryPage, HistorySearch, MarkSearch, Marked, PAGE_BYTES_MAX, PAGE_MAX, Trial,
+};
+use super::{Catalogs, Emitter, Result};
 
 /// Entries that one page of the whole catalog holds, about.
 const ENTRIES_MAX: usize = 1_000;
+/// Marks that one read brings into memory: how large they are is seen only then.
+const MARKS_AT_ONCE: usize = 50;
 
 impl Catalogs {
-    /// All revisions of the entries of this kind and name, oldest first; of one version where it is given.
-    pub async fn history(&self, kind: Kind, name: &str, version: Option<&str>) -> Result<Vec<History>> {
-        let rows = self.store().catalog_history(kind.as_str(), name, version).await?;
-        Ok(rows.into_iter().filter_map(revision).collect())
+    /// A page of the revisions of the entries of this kind and name; of one version where it is given.
+    pub async fn history(
+        &self,
+        kind: Kind,
+        name: &str,
+        version: Option<&str>,
+        search: HistorySearch,
+    ) -> Result<HistoryPage> {
+        let HistorySearch { after, limit, bytes } = search;
+        let after = after.map(|(revision, version)| HistoryPlace { revision: CatalogRevision(revision), version });
+        let query = HistoryQuery {
+            kind: kind.as_str().to_owned(),
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            after: after.unwrap_or_default(),
+            limit: ReadLimit { events: limit, bytes },
+        };
+        let HistorySlice { rows, complete } = self.store().catalog_history(&query).await?;
+        Ok(HistoryPage { revisions: rows.into_iter().filter_map(revision).collect(), complete })
     }
 
     /// The newest revision of each entry that changed after a revision of the catalog; all of them after 0. An entry
@@ -43,8 +64,8 @@ impl Catalogs {
         (snapshot.catalog, snapshot.revisions)
     }
 
-    /// What would become of an event now. Nothing is written.
-    pub async fn try_event(&self, event: &Event) -> Result<Trial> {
+    /// What would become of an event now if this emitter sent it. Nothing is written.
+    pub async fn try_event(&self, emitter: &Emitter, event: &Event) -> Result<Trial> {
         let catalog = self.engine.catalog();
         let known = catalog.definition(&event.event_type, &event.version).is_some();
         let trial = |mode, violations: Vec<Violation>, state_judged| {
@@ -52,16 +73,17 @@ impl Catalogs {
             Trial { version: event.version.clone(), known, mode, violations, taken, state_judged }
         };
         let owner = catalog.owner(&event.event_type);
-        if let Err(violation) = may_emit(owner, &event.source, Holder::Outbox) {
+        if let Err(violation) = may_emit(owner, &event.source, emitter.holder()) {
             return Ok(trial(Mode::Strict, vec![violation], false));
         }
         let usual = catalog.mode(event.tenant.as_str(), &event.event_type, &event.version);
-        let (mode, mut violations, rule) = match judge_one(&catalog, event, today()) {
-            Judgement::Pass(rule) => (usual, Vec::new(), rule),
-            Judgement::Observe(violations, rule) => (Mode::Observe, violations, rule),
-            Judgement::Quarantine(violations) => return Ok(trial(Mode::Quarantine, violations, false)),
-            Judgement::Refuse(violations) => return Ok(trial(Mode::Strict, violations, false)),
-        };
+        let (mode, mut violations, rule) =
+            match judge_alone(&self.engine.shared.catalog.door.pool, &catalog, event).await? {
+                Judgement::Pass(rule) => (usual, Vec::new(), rule),
+                Judgement::Observe(violations, rule) => (Mode::Observe, violations, rule),
+                Judgement::Quarantine(violations) => return Ok(trial(Mode::Quarantine, violations, false)),
+                Judgement::Refuse(violations) => return Ok(trial(Mode::Strict, violations, false)),
+            };
         let Some(rule) = rule else { return Ok(trial(mode, violations, false)) };
         let newest = self.newest(event, rule.types()).await?;
         let more = rule.judge(&newest, event);
@@ -70,30 +92,38 @@ impl Catalogs {
         Ok(trial(mode, violations, true))
     }
 
-    /// The newest event of the same entity and of some types.
-    async fn newest(&self, event: &Event, types: &[tidings_event::EventType]) -> Result<Newest> {
+    /// The newest event of the same entity and of some types, as far as an append would look for it.
+    async fn newest(&self, event: &Event, types: &[EventType]) -> Result<Newest> {
         let Some(entity) = &event.entity else { return Ok(Newest::None) };
         let Some(place) = self.engine.shared.feeds.places.find(&event.tenant).await? else { return Ok(Newest::None) };
         let columns = ColumnFilter {
-            types: types.iter().cloned().map(TypeFilter::Exact).collect(),
             entity_kind: Some(entity.kind.clone()),
             entity_id: Some(entity.id.clone()),
             ..ColumnFilter::default()
         };
-        let search = Search {
-            columns,
-            after: Sequence(0),
-            before: Sequence(i64::MAX as u64),
-            direction: Direction::Backward,
-            limit: ReadLimit { events: 1, bytes: DATA_BYTES_MAX },
-        };
-        let found = self.store().search(place.no, &search).await?;
-        Ok(found.into_iter().next().map_or(Newest::None, |recorded| Newest::Event(Box::new(recorded.event))))
+        let (mut before, mut left) = (Sequence(i64::MAX as u64), ENTITY_LOOK_BACK);
+        while left > 0 {
+            let search = Search {
+                columns: columns.clone(),
+                after: Sequence(0),
+                before,
+                direction: Direction::Backward,
+                limit: ReadLimit { events: left, bytes: PAGE_BYTES_MAX },
+            };
+            let found = self.store().search(place.no, &search).await?;
+            let Some(oldest) = found.last() else { return Ok(Newest::None) };
+            (before, left) = (oldest.sequence, left - found.len().min(left));
+            if let Some(newest) = found.into_iter().find(|recorded| types.contains(&recorded.event.event_type)) {
+                return Ok(Newest::Event(Box::new(newest.event)));
+            }
+        }
+        Ok(Newest::Unknown)
     }
 
-    /// A tenant's events that were taken although they break rules, newest first, and the cursor of the next page.
+    /// A tenant's events that were taken although they break rules, newest first, and the cursor of the next page. A
+    /// page has no more than [`PAGE_BYTES_MAX`] bytes, unless its only event has more.
     pub async fn marks(&self, tenant: &TenantId, search: MarkSearch) -> Result<(Vec<Marked>, Option<String>)> {
-        let before = match search.cursor.as_deref() {
+        let mut before = match search.cursor.as_deref() {
             None => Sequence(i64::MAX as u64),
             Some(text) => {
                 let number: u64 = text.parse().map_err(|_| CatalogError::Cursor)?;
@@ -102,10 +132,25 @@ impl Catalogs {
         };
         let Some(place) = self.engine.shared.feeds.places.find(tenant).await? else { return Ok((Vec::new(), None)) };
         let limit = search.limit.clamp(1, PAGE_MAX);
-        let query = MarkQuery { event_type: search.event_type, before, limit: limit + 1 };
-        let mut rows = self.store().marks(place.no, &query).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let (mut rows, mut bytes): (Vec<MarkRow>, usize) = (Vec::new(), 0);
+        let more = 'read: loop {
+            // One more than is wanted says whether there are more.
+            let wanted = MARKS_AT_ONCE.min(limit + 1 - rows.len());
+            let query = MarkQuery { event_type: search.event_type.clone(), before, limit: wanted };
+            let read = self.store().marks(place.no, &query).await?;
+            let is_last = read.len() < wanted;
+            for row in read {
+                bytes += row.reasons.len();
+                if rows.len() == limit || (!rows.is_empty() && bytes > PAGE_BYTES_MAX) {
+                    break 'read true;
+                }
+                before = row.sequence;
+                rows.push(row);
+            }
+            if is_last {
+                break false;
+            }
+        };
         let cursor = rows.last().filter(|_| more).map(|last| last.sequence.to_string());
         let marked = rows.into_iter().map(|row| Marked {
             sequence: row.sequence,

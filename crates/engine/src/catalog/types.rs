@@ -11,6 +11,8 @@ use tidings_event::{EventId, EventType, Sequence, Timestamp, Version, Violation}
 pub const QUARANTINE_MAX: usize = 100_000;
 /// Entries that one page of a list holds at most.
 pub const PAGE_MAX: usize = 100;
+/// Bytes of one page of a list, unless its only entry has more.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Events that one call redrives or discards at most; the answer says where to go on.
 pub const REDRIVEN_MAX: u64 = 10_000;
 
@@ -47,6 +49,26 @@ pub struct History {
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// Which part of a history is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistorySearch {
+    /// Where the page before ended: the catalog's revision and the version of its last entry.
+    pub after: Option<(u64, String)>,
+    /// How many revisions at most.
+    pub limit: usize,
+    /// How many bytes of sources at most; at least one revision comes, whatever its size.
+    pub bytes: usize,
+}
+
+/// A part of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The revisions, oldest first, those of one change by version.
+    pub revisions: Vec<History>,
+    /// Whether nothing comes after them.
+    pub complete: bool,
 }
 
 /// A piece of the catalog, for who keeps a copy of it.

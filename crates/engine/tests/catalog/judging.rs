@@ -108,6 +108,24 @@ on_both! {
         engine.shutdown().await;
     }
 
+    async fn a_duplicate_of_an_accepted_event_is_answered_as_such_after_its_type_went_to_another_service(log: Log) {
+        let engine = log.engine().await;
+        let old = created(1);
+        engine.emit(&nameless(), vec![old.clone()]).await.unwrap();
+        push(&engine, &[&CREATED.replace("owner: sales", "owner: billing")]).await;
+        for emitter in [nameless(), service("sales"), service("billing"), admin()] {
+            let receipts = engine.emit(&emitter, vec![old.clone()]).await.unwrap();
+            assert_eq!((receipts[0].sequence.get(), receipts[0].duplicate), (1, true), "{emitter:?}");
+            // One that the log does not hold is refused, and of the old one nothing is said.
+            let refused = engine.emit(&emitter, vec![old.clone(), created(2)]).await;
+            let Err(AppendError::NotOwned { violations }) = refused else { panic!("{refused:?}") };
+            assert_eq!(broken(&violations)[0].0, 1);
+            assert_eq!(violations.len(), 1);
+        }
+        assert_eq!(log_of(&engine, "acme").await.len(), 1);
+        engine.shutdown().await;
+    }
+
     async fn nobody_emits_on_behalf_of_another(log: Log) {
         let engine = log.engine().await;
         push(&engine, &[CREATED]).await;

@@ -69,7 +69,7 @@ transitions:
 /// A change of the catalog by an admin.
 pub async fn push(engine: &Engine, sources: &[&str]) -> Pushed {
     let proposal = Proposal { entries: sources.iter().map(|source| entry(source)).collect(), ..Proposal::default() };
-    let pushed = engine.catalogs().push(&boss(), None, proposal).await.unwrap();
+    let pushed = engine.catalogs().push(&boss().into(), proposal).await.unwrap();
     assert!(pushed.revision.is_some(), "{:#?}", pushed.report);
     pushed
 }

@@ -76,10 +76,10 @@ on_both! {
         let policy = |name: &str| Proposal { entries: vec![entry(&format!("{{name: {name}, types: {name}.*, unknown: observe}}"))], ..Proposal::default() };
         for round in 0..10 {
             let (a, b) = (format!("a{round}"), format!("b{round}"));
-            let (catalogs, boss) = ((one.catalogs(), two.catalogs()), boss());
+            let (catalogs, boss) = ((one.catalogs(), two.catalogs()), boss().into());
             let (a, b) = tokio::join!(
-                catalogs.0.push(&boss, None, policy(&a)),
-                catalogs.1.push(&boss, None, policy(&b))
+                catalogs.0.push(&boss, policy(&a)),
+                catalogs.1.push(&boss, policy(&b))
             );
             let mut made = [a.unwrap().revision.unwrap(), b.unwrap().revision.unwrap()];
             made.sort_unstable();
@@ -90,6 +90,33 @@ on_both! {
         assert_eq!(log_of(&one, "$system").await.len(), 20, "each is told once");
         one.shutdown().await;
         two.shutdown().await;
+    }
+
+    async fn a_node_that_starts_knows_the_newest_of_each_entry_and_nothing_else(log: Log) {
+        let store = log.store().await;
+        let change = |name: String, is_there: bool, at: u64| EntryChange {
+            key: EntryKey { kind: "policy".to_owned(), name: name.clone(), version: String::new() },
+            source: is_there.then(|| format!("{{name: {name}, types: a{at}.*, unknown: observe}}")),
+            reason: None,
+        };
+        let changes: [Vec<EntryChange>; 4] = [
+            (0..300).map(|at| change(format!("p{at}"), true, 1)).collect(),
+            (0..300).map(|at| change(format!("p{at}"), true, 2)).collect(),
+            (0..300).map(|at| change(format!("q{at}"), true, 3)).collect(),
+            vec![change("p0".to_owned(), false, 4), change("q0".to_owned(), true, 4)],
+        ];
+        let at = Timestamp::from_micros(0);
+        for (revision, changes) in (0..).zip(changes) {
+            store.change_catalog(CatalogRevision(revision), changes, "somebody", at, vec![]).await.unwrap();
+        }
+        let engine = log.engine_over(store, eager()).await;
+        let (catalog, revisions) = engine.catalogs().listing();
+        let of = |name: &str| revisions.get(&Key::policy(name)).copied();
+        assert_eq!([of("p0"), of("p1"), of("p299"), of("q0"), of("q1")], [None, Some(2), Some(2), Some(4), Some(3)]);
+        assert_eq!((revisions.len(), catalog.policies().count()), (599, 599));
+        let health = engine.health().await.catalog;
+        assert_eq!((health.revision, health.faults.len()), (4, 0));
+        engine.shutdown().await;
     }
 
     async fn what_a_node_cannot_read_counts_as_unknown_and_is_named(log: Log) {

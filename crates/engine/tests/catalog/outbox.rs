@@ -93,6 +93,31 @@ in_both_shops! {
         engine.shutdown().await;
     }
 
+    async fn a_full_quarantine_takes_what_fits_in_few_steps_and_holds_up_no_other_tenant(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let store = FaultyStore::over(shop.log.store().await);
+        store.quarantine_max.store(5, Ordering::SeqCst);
+        let engine = shop.engine_over(store.clone(), &source, quick()).await;
+        push(&engine, &[CREATED, "{name: all, known: quarantine}"]).await;
+        writer.begin().await;
+        for number in 0..60 {
+            writer.emit_raw(&format!("acme{number}"), &envelope("acme", -1)).await;
+        }
+        for number in 0..5 {
+            writer.emit_raw(&format!("globex{number}"), &envelope("globex", -1)).await;
+        }
+        writer.commit().await;
+        source.until(|status| status.pending == 0 && status.refused == 55).await;
+        let ids: Vec<String> = aside(&engine).await.into_iter().map(|kept| kept.event_id.to_string()).collect();
+        assert_eq!(ids, ["acme0", "acme1", "acme2", "acme3", "acme4"], "the first of them are kept");
+        let search = AsideSearch { limit: 100, ..AsideSearch::default() };
+        let (globex, _) = engine.catalogs().aside(&tenant("globex"), search).await.unwrap();
+        assert_eq!(globex.len(), 5);
+        let steps = store.asides.load(Ordering::SeqCst);
+        assert!(steps <= 20, "{steps} steps for 65 events");
+        engine.shutdown().await;
+    }
+
     async fn moves_in_an_outbox_are_judged_in_their_order(shop: Shop) {
         let (source, writer) = (shop.source(), shop.writer().await);
         let engine = shop.engine(&source).await;

@@ -27,6 +27,9 @@ on_both! {
         let bad = created(-1);
         assert_eq!(quarantined(emit(&engine, vec![created(1), bad.clone()]).await), [(1, "schema_range".to_owned())]);
         assert_eq!(quarantined(emit(&engine, vec![bad.clone()]).await), [(0, "schema_range".to_owned())]);
+        // Who names no timestamp gets another one each time.
+        let again = Event { timestamp: tidings_event::Timestamp::from_micros(0), ..bad.clone() };
+        assert_eq!(quarantined(emit(&engine, vec![again]).await), [(0, "schema_range".to_owned())]);
         assert!(log_of(&engine, "acme").await.is_empty(), "nothing of the requests is written");
         let kept = aside(&engine).await;
         assert_eq!(kept.len(), 1, "the same event is kept once");
@@ -144,6 +147,114 @@ on_both! {
             told.iter().map(|(name, said)| (name.as_str(), said["count"].as_i64().unwrap())).collect();
         let discarded = "tidings.quarantine.discarded";
         assert_eq!(counts, [("tidings.quarantine.redriven", 120), (discarded, 1), (discarded, 1)]);
+        engine.shutdown().await;
+    }
+
+    async fn what_was_redriven_is_told_even_if_nobody_waits_for_the_answer(log: Log) {
+        let (engine, store) = log.faulty(tidings_engine::Options::default()).await;
+        push(&engine, &[CREATED, KEPT]).await;
+        for number in 1..=3 {
+            quarantined(emit(&engine, vec![created(-number)]).await);
+        }
+        push(&engine, &["{name: all, known: off}"]).await;
+        let first = aside(&engine).await[0].no;
+        for (one, count) in [(true, 1), (false, 2)] {
+            store.hold();
+            let catalogs = engine.catalogs();
+            let asking = tokio::spawn(async move {
+                if one {
+                    catalogs.redrive(&boss(), &tenant("acme"), first, true).await.map(drop)
+                } else {
+                    catalogs.redrive_all(&boss(), &tenant("acme"), AsideSearch::default(), true).await.map(drop)
+                }
+            });
+            store.held().await;
+            asking.abort();
+            assert!(asking.await.unwrap_err().is_cancelled());
+            store.let_go();
+            let selection = Selection::new(&["tidings.quarantine.redriven".to_owned()], None).unwrap();
+            let mut feed = engine.feed(&tenant("$system"), FeedStart::Start, Arc::new(selection)).await.unwrap();
+            let mut told = Vec::new();
+            while told.len() < if one { 1 } else { 2 } {
+                let page = feed.next(support::PAGE, support::PATIENCE).await.unwrap();
+                told.extend(page.events.iter().map(|event| data(&event.recorded)["count"].as_i64().unwrap()));
+            }
+            assert_eq!(told.last(), Some(&count));
+        }
+        assert!(aside(&engine).await.is_empty());
+        engine.shutdown().await;
+    }
+
+    async fn an_event_that_cannot_be_read_any_more_holds_up_no_other(log: Log) {
+        let engine = log.engine().await;
+        push(&engine, &[CREATED, KEPT]).await;
+        quarantined(emit(&engine, vec![created(-1)]).await);
+        quarantined(emit(&engine, vec![created(-2)]).await);
+        let store = log.store().await;
+        let row = store.aside_one(&tenant("acme"), aside(&engine).await[0].no).await.unwrap().unwrap();
+        store.clear_aside(&tenant("acme"), &[row.no]).await.unwrap();
+        let broken = tidings_store::Aside { event: "{".to_owned(), ..row };
+        assert!(store.put_aside(&[broken], 10).await.unwrap());
+        quarantined(emit(&engine, vec![created(-3)]).await);
+        push(&engine, &["{name: all, known: off}"]).await;
+        let (catalogs, acme) = (engine.catalogs(), tenant("acme"));
+        let answer = catalogs.redrive_all(&boss(), &acme, AsideSearch::default(), false).await.unwrap();
+        assert_eq!((answer.redriven, answer.kept, answer.cursor), (2, 1, None));
+        let no = aside(&engine).await[0].no;
+        let answer = catalogs.redrive(&boss(), &acme, no, true).await.unwrap();
+        assert!(matches!(&answer, Redriven::Kept(violations) if violations[0].code == "rule_not_judged"), "{answer:?}");
+        catalogs.discard(&boss(), &acme, no).await.unwrap();
+        engine.shutdown().await;
+    }
+
+    async fn an_event_that_is_taken_as_it_is_is_marked_with_all_that_is_wrong_and_no_more_than_a_mark_holds(log: Log) {
+        let engine = log.engine().await;
+        let typed = MOVED.replace("to: { type: string }", "to: { type: string }\n    n: { type: integer }");
+        let members: Vec<String> = (0..30).map(|n| format!("m{n}")).collect();
+        let required = format!("required: [to, {}]", members.join(", "));
+        let example = format!("data: {{ to: won, {}: 1 }}", members.join(": 1, "));
+        let demanding = MOVED.replace("required: [to]", &required).replace("data: { to: won }", &example);
+        let rows = [
+            ("1", typed, vec!["schema_type", "initial_state_forbidden"]),
+            ("2", demanding, vec!["schema_required"; 20]),
+        ];
+        for (version, source, codes) in rows {
+            push(&engine, &[&source.replace("\"1\"", &format!("\"{version}\"")), KEPT]).await;
+            let data = tidings_event::Data::trusted(r#"{"to":"won","n":"x"}"#);
+            let event = Event { version: version.parse().unwrap(), data, ..moved("a", "won") };
+            quarantined(emit(&engine, vec![event]).await);
+            let no = aside(&engine).await[0].no;
+            let answer = engine.catalogs().redrive(&boss(), &tenant("acme"), no, true).await.unwrap();
+            assert!(matches!(answer, Redriven::Appended(_)), "{answer:?}");
+            let found: Vec<&str> = marks(&engine).await[0].reasons.iter().map(|reason| reason.code).collect();
+            assert_eq!(found, codes);
+        }
+        engine.shutdown().await;
+    }
+
+    async fn a_page_of_large_events_is_bounded_by_its_bytes(log: Log) {
+        let engine = log.engine().await;
+        push(&engine, &[CREATED, KEPT]).await;
+        let large = |number: i32| {
+            support::event("acme", &format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(200_000)))
+        };
+        for number in 1..=12 {
+            quarantined(emit(&engine, vec![large(-number)]).await);
+        }
+        let (mut pages, mut cursor) = (Vec::new(), None);
+        loop {
+            let search = AsideSearch { limit: 100, cursor, ..AsideSearch::default() };
+            let (page, next) = engine.catalogs().aside(&tenant("acme"), search).await.unwrap();
+            pages.push(page.len());
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, [5, 5, 2]);
+        push(&engine, &["{name: all, known: off}"]).await;
+        let answer = engine.catalogs().redrive_all(&boss(), &tenant("acme"), AsideSearch::default(), false).await;
+        assert_eq!(answer.unwrap().redriven, 12);
         engine.shutdown().await;
     }
 

@@ -59,7 +59,7 @@ async fn with_versions(log: &Log) -> Bench {
     let entries = vec![entry("1", FIRST), entry("2", SECOND)];
     let boss = Who { key: "admin".to_owned(), role: Role::Admin };
     let proposal = Proposal { entries, ..Proposal::default() };
-    let pushed = bench.engine.catalogs().push(&boss, None, proposal).await.unwrap();
+    let pushed = bench.engine.catalogs().push(&boss.into(), proposal).await.unwrap();
     assert!(pushed.revision.is_some(), "{:#?}", pushed.report);
     bench
 }

@@ -16,9 +16,9 @@ use tidings_event::{
 use tidings_store::{
     Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
     CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
-    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, KeyRow, LogInfo,
-    MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
-    Store, TailSlice, TenantRow,
+    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
+    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
+    RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
 };
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -65,6 +65,10 @@ pub struct FaultyStore {
     pub catalog_down: AtomicBool,
     /// While set, no quarantine has room.
     pub quarantine_full: AtomicBool,
+    /// How many events a tenant may have in quarantine, if fewer than the engine says.
+    pub quarantine_max: AtomicUsize,
+    /// How often events were to be put aside.
+    pub asides: AtomicUsize,
 }
 
 const PLENTY: usize = 1_000_000;
@@ -93,6 +97,8 @@ impl FaultyStore {
             revisions: watch::Sender::default(),
             catalog_down: AtomicBool::new(false),
             quarantine_full: AtomicBool::new(false),
+            quarantine_max: AtomicUsize::new(usize::MAX),
+            asides: AtomicUsize::new(0),
         })
     }
 
@@ -428,8 +434,12 @@ impl CatalogStore for FaultyStore {
         self.inner.catalog(after, limit).await
     }
 
-    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
-        self.inner.catalog_history(kind, name, version).await
+    async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice> {
+        self.inner.catalog_history(query).await
+    }
+
+    async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
+        self.inner.catalog_newest(kind, name).await
     }
 
     async fn change_catalog(
@@ -444,6 +454,8 @@ impl CatalogStore for FaultyStore {
     }
 
     async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool> {
+        self.asides.fetch_add(1, Ordering::SeqCst);
+        let tenant_max = tenant_max.min(self.quarantine_max.load(Ordering::SeqCst));
         let failure = self.aside_failures.lock().pop_front();
         match failure {
             None if self.quarantine_full.load(Ordering::SeqCst) => Ok(false),
