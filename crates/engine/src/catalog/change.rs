@@ -76,16 +76,14 @@ impl Catalogs {
         let keys: BTreeSet<&Key> = proposal.entries.iter().map(|entry| &entry.key).collect();
         let types: BTreeSet<&str> =
             keys.iter().filter(|key| key.kind == Kind::Definition).map(|key| key.name.as_str()).collect();
-        let read_bytes = AtomicUsize::new(0);
-        let named: Vec<&Key> = keys.iter().copied().collect();
-        let of_keys: Vec<Vec<EntryRow>> = stream::iter(named)
-            .map(|key| self.history_of(key, &read_bytes))
-            .buffer_unordered(READS_AT_ONCE)
-            .try_collect()
-            .await?;
-        let store = self.store();
-        let newest = async |name: String| store.catalog_newest(Kind::Definition.as_str(), &name).await;
+        let (store, read_bytes) = (self.store(), &AtomicUsize::new(0));
+        // Owned: of a future that borrows its item it cannot be told that it may change its thread.
+        let named: Vec<Key> = keys.iter().map(|key| (*key).clone()).collect();
+        let history = |key: Key| async move { self.history_of(&key, read_bytes).await };
+        let of_keys: Vec<Vec<EntryRow>> =
+            stream::iter(named).map(history).buffer_unordered(READS_AT_ONCE).try_collect().await?;
         let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+        let newest = |name: String| async move { store.catalog_newest(Kind::Definition.as_str(), &name).await };
         let of_types: Vec<Vec<EntryRow>> =
             stream::iter(types).map(newest).buffer_unordered(READS_AT_ONCE).try_collect().await?;
         let named: BTreeSet<EntryKey> = keys.into_iter().map(stored).collect();
