@@ -75,7 +75,7 @@ impl Admission {
     pub(crate) fn scan_of_all(&self) -> Result<Place, Failure> {
         self.scans.take(&TenantId::trusted("")).map_err(|failure| match failure.code() {
             ErrorCode::RateLimited => {
-                Failure::new(ErrorCode::RateLimited, "As many checks against the log are under way as may be.")
+                Failure::new(ErrorCode::RateLimited, "As many looks through all that the log holds are under way as may be.")
             }
             _ => failure,
         })

@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use tidings_catalog::entry::{Key, Kind};
 use tidings_catalog::judge::Catalog;
 use tidings_engine::CatalogError;
-use tidings_event::ErrorCode;
+use tidings_engine::catalog::HistorySearch;
+use tidings_event::{ErrorCode, EventType, Version};
 use utoipa::IntoParams;
 
 use crate::app::Shared;
@@ -78,11 +79,20 @@ impl From<CatalogError> for Failure {
                 Self::new(code, format!("The catalog may hold {max} {what}; nothing was changed."))
             }
             CatalogError::TooLarge { what, max } => Self::new(code, format!("One change may have {max} {what}.")),
+            CatalogError::ControlCharacter => {
+                Self::new(code, "Names and reasons must not hold control characters; nothing was changed.")
+            }
             CatalogError::Cursor => Self::new(code, "The cursor was not made for this list."),
             CatalogError::Append(error) => error.into(),
             CatalogError::Store(_) | CatalogError::ShuttingDown => below(code, &error),
         }
     }
+}
+
+/// Checks that there can be a definition of this name at all: what is no name need not be asked for.
+fn expect_name(key: &Key) -> Result<(), Failure> {
+    let version = key.version.is_empty() || Version::parse(&key.version).is_ok();
+    if version && EventType::parse(&key.name).is_ok() { Ok(()) } else { Err(not_found(key)) }
 }
 
 /// The failure that the catalog has no such entry.
@@ -125,22 +135,23 @@ pub(crate) async fn history(app: &Shared, query: &Query, key: &Key) -> Result<Re
     let limit = query.limit()?;
     let list = List::History.within(&[&key.name, &key.version], query);
     let after = query.get("cursor").map(|text| app.open_name(list, text)).transpose()?;
-    // The place of a revision is its number among all of them: none is ever removed.
-    let skipped = after.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    expect_name(key)?;
+    let after = after.as_deref().and_then(read_place);
+    let is_first = after.is_none();
     let version = Some(key.version.as_str()).filter(|version| !version.is_empty());
-    let all = app.engine.catalogs().history(key.kind, &key.name, version).await?;
-    if all.is_empty() {
+    let search = HistorySearch { after, limit, bytes: PAGE_BYTES_MAX };
+    let page = app.engine.catalogs().history(key.kind, &key.name, version, search).await?;
+    if is_first && page.revisions.is_empty() {
         return Err(not_found(key));
     }
-    let (count, mut data, mut size_bytes) = (all.len(), Vec::new(), 0);
-    for revision in all.into_iter().skip(skipped).take(limit) {
-        size_bytes += revision.entry.source.as_ref().map_or(0, String::len);
-        if !data.is_empty() && size_bytes > PAGE_BYTES_MAX {
-            break;
-        }
-        data.push(render::revision(revision));
-    }
-    let next = skipped + data.len();
-    let cursor = (next < count).then(|| app.seal_name(list, &next.to_string()));
+    let last = page.revisions.last().filter(|_| !page.complete);
+    let cursor = last.map(|last| app.seal_name(list, &format!("{} {}", last.revision, last.entry.key.version)));
+    let data = page.revisions.into_iter().map(render::revision).collect();
     json::answer(StatusCode::OK, &wire::CatalogRevisionList { data, cursor })
+}
+
+/// The place of a revision in a cursor: the change that made it, and its version.
+fn read_place(text: &str) -> Option<(u64, String)> {
+    let (revision, version) = text.split_once(' ')?;
+    Some((revision.parse().ok()?, version.to_owned()))
 }

@@ -3,6 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
+use tidings_engine::catalog::Lineages;
 use tidings_event::EventType;
 use utoipa::IntoParams;
 
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 use crate::query::Query;
 use crate::{json, wire};
 
-crate::problems!(Problems: RequestInvalid, CursorInvalid, CursorMismatch, StorageUnavailable);
+crate::problems!(Problems: RequestInvalid, CursorInvalid, CursorMismatch, RateLimited, StorageUnavailable);
 
 /// The parameters, as they are documented.
 #[derive(IntoParams)]
@@ -52,14 +53,12 @@ pub(crate) async fn lineage(
     let event_type = query.get_as("type", |text| EventType::parse(text))?;
     let list = List::Lineage.within(&[], &query);
     let after = query.get("cursor").map(|text| app.open_name(list, text)).transpose()?;
-    let mut types = app.engine.catalogs().lineage(event_type.as_ref()).await?;
-    if let Some(tenants) = inspector.tenants() {
-        let own = |tenant: &str| tenants.iter().any(|own| own.as_str() == tenant);
+    let _place = app.admission.scan_of_all()?;
+    let Lineages { mut types, complete } =
+        app.engine.catalogs().lineage(event_type.as_ref(), inspector.tenants()).await?;
+    if inspector.tenants().is_some() {
         let catalog = app.engine.catalog();
-        for lineage in &mut types {
-            lineage.observed.clear();
-            lineage.subscribers.retain(|subscriber| own(&subscriber.tenant));
-        }
+        types.iter_mut().for_each(|lineage| lineage.observed.clear());
         // That a type was seen at all is known of every tenant's events.
         types.retain(|lineage| !lineage.subscribers.is_empty() || catalog.current(&lineage.event_type).is_some());
     }
@@ -67,5 +66,5 @@ pub(crate) async fn lineage(
     let later = types.into_iter().filter(|l| after.as_deref().is_none_or(|after| l.event_type.as_str() > after));
     let mut data: Vec<wire::Lineage> = later.take(limit + 1).map(render::lineage).collect();
     let cursor = cut(&mut data, limit).map(|last| app.seal_name(list, &last.event_type));
-    json::answer(StatusCode::OK, &wire::LineageList { data, cursor })
+    json::answer(StatusCode::OK, &wire::LineageList { data, cursor, complete })
 }

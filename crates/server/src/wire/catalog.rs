@@ -350,6 +350,8 @@ pub struct LineageList {
     /// Where the list goes on; `null` at its end.
     #[schema(required)]
     pub cursor: Option<String>,
+    /// Whether all subscribers are named: of one type at most 1,000 are, and of all types together 50,000.
+    pub complete: bool,
 }
 
 /// Who publishes a type, as it was seen, and who subscribes to it.

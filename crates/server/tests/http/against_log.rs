@@ -114,4 +114,5 @@ async fn lineage_pages_by_type() {
     let found: Vec<_> = first.data.iter().chain(&next.data).map(|lineage| lineage.event_type.as_str()).collect();
     assert_eq!(found.iter().filter(|found| names.contains(found)).count(), 3, "{found:?}");
     assert!(found.is_sorted() && first.data.len() == 2, "{found:?}");
+    assert!(first.complete && next.complete);
 }

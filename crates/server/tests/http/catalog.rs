@@ -120,8 +120,130 @@ async fn a_break_is_allowed_with_a_reason_that_the_history_keeps() {
     }
     server.admin().get("/v1/event-types/no.such.type_found/history").send().await.problem(404, "event_type_not_found");
     server.admin().get(&path).query("reason", "x").send().await.problem(400, "request_invalid");
-    let long = "x".repeat(1_001);
-    server.admin().put(&path).query("reason", &long).json(&broken()).send().await.problem(400, "request_invalid");
+    let long = "x".repeat(501);
+    for reason in [long.as_str(), "a\0b", "a\nb"] {
+        server.admin().put(&path).query("reason", reason).json(&broken()).send().await.problem(400, "request_invalid");
+    }
+    let put = server.admin().put(&path).query("reason", &long[1..]).json(&definition(CREATED));
+    assert_eq!(put.send().await.expect(200).json()["revision"], 3);
+}
+
+#[tokio::test]
+async fn names_and_reasons_that_a_database_cannot_keep_are_refused() {
+    let server = Server::start_on_postgres().await;
+    server.define(&definition(CREATED)).await;
+    let paths = [
+        "/v1/event-types/a%00b".to_owned(),
+        "/v1/event-types/a%00b/history".to_owned(),
+        "/v1/event-types/a.b%00/versions/1/history".to_owned(),
+        format!("/v1/event-types/{CREATED}/versions/1%00"),
+        format!("/v1/event-types/{CREATED}/versions/1%00/history"),
+    ];
+    for path in paths {
+        server.admin().get(&path).send().await.problem(404, "event_type_not_found");
+    }
+    server.admin().delete("/v1/event-types/a%00b/versions/1").send().await.problem(404, "event_type_not_found");
+    server.admin().get("/v1/catalog/sets/a%00b").send().await.problem(404, "catalog_entry_not_found");
+    server.admin().delete("/v1/catalog/sets/a%00b").send().await.problem(404, "catalog_entry_not_found");
+    let put = server.admin().put(&path_of(&definition(CREATED))).query("reason", "a\0b").json(&broken());
+    put.send().await.problem(400, "request_invalid");
+    let entry = json!({"name": CREATED, "version": "1", "reason": "a\u{0}b"});
+    let named = json!({"name": "a\u{0}b", "version": "1"});
+    for (change, path) in [
+        (json!({"remove": [named]}), "/remove/0/name"),
+        (json!({"remove": [{"name": CREATED, "version": "1\u{0}"}]}), "/remove/0/version"),
+        (json!({"remove": [{"kind": "set", "name": "a\u{0}b"}]}), "/remove/0/name"),
+        (json!({"definitions": [broken()], "overrides": [entry]}), "/overrides/0/reason"),
+    ] {
+        let problem = server.admin().post("/v1/catalog/changes").json(&change).send().await;
+        let problem = problem.problem(422, "definition_invalid");
+        assert_eq!(
+            (&problem["errors"][0]["path"], &problem["errors"][0]["code"]),
+            (&json!(path), &json!("string_control_character")),
+            "{problem:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_defines_only_types_that_its_prefixes_cover_and_none_where_it_is_limited_to_tenants() {
+    let server = Server::start().await;
+    let key = async |members: Value| server.key(&with(json!({"role": "producer", "service": "sales"}), members)).await;
+    let put = async |client: &Client, name: &str| {
+        client.put(&path_of(&definition(name))).json(&definition(name)).send().await
+    };
+    let refused = async |client: &Client, name: &str, expect: &str| {
+        let problem = put(client, name).await.problem(403, "forbidden");
+        assert_eq!(problem["errors"][0]["code"], expect, "{problem:#}");
+    };
+    let covered = key(json!({"type_prefixes": ["sales."]})).await;
+    refused(&covered, "hr.offer.signed", "type_forbidden").await;
+    put(&covered, CREATED).await.expect(201);
+    let limited = key(json!({"type_prefixes": ["sales."], "tenants": ["acme"]})).await;
+    refused(&limited, CREATED, "tenant_forbidden").await;
+    // The first definition of a type takes a prefix or an admin; what follows takes its owner.
+    let all = key(json!({})).await;
+    refused(&all, "sales.offer.signed", "type_forbidden").await;
+    server.define(&definition("sales.offer.signed")).await;
+    put(&all, "sales.offer.signed").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_trial_says_what_the_same_key_would_be_answered() {
+    let server = Server::start().await;
+    server.define(&definition(CREATED)).await;
+    let event = crate::support::typed("acme", CREATED, json!({"amount": 1}));
+    for (client, code) in [
+        (server.service("hr").await, "source_not_own"),
+        (server.key(&json!({"role": "producer"})).await, "key_without_service"),
+    ] {
+        client.post("/v1/events").json(&event).send().await.problem(403, "forbidden");
+        let trial: wire::Trial = client.post("/v1/catalog/try").json(&event).send().await.expect(200).read();
+        assert_eq!((trial.outcome.as_str(), trial.violations[0].code.as_str()), ("rejected", code));
+    }
+    let trial: wire::Trial =
+        server.service("sales").await.post("/v1/catalog/try").json(&event).send().await.expect(200).read();
+    assert_eq!(trial.outcome, "accepted");
+}
+
+#[tokio::test]
+async fn a_definition_that_would_take_forever_to_judge_by_is_refused_at_once() {
+    let server = Server::start().await;
+    let chain = |count: usize, fan: usize, last: Value| {
+        let next = |n: usize| json!({"$ref": format!("#/$defs/s{}", n + 1)});
+        let mut defs: serde_json::Map<String, Value> =
+            (0..count).map(|n| (format!("s{n}"), json!({"anyOf": vec![next(n); fan]}))).collect();
+        defs.insert(format!("s{count}"), last);
+        json!({"$ref": "#/$defs/s0", "$defs": defs})
+    };
+    // Two to the sixtieth branches, and as many frames of the stack as definitions.
+    for schema in [chain(60, 2, json!({"required": ["no"]})), chain(4_200, 1, json!({"type": "object"}))] {
+        let slow = with(definition(CREATED), json!({"schema": schema, "examples": [{"name": "x", "data": {"x": 1}}]}));
+        let answer = server.admin().put(&path_of(&slow)).query("dry_run", "true").json(&slow).send().await;
+        let report = answer.expect(200).json();
+        assert!(errors(&report["report"]).iter().any(|finding| finding["subject"] == "schema"), "{report:#}");
+        server.admin().put(&path_of(&slow)).json(&slow).send().await.problem(422, "definition_invalid");
+    }
+    server.emit(&crate::support::typed("acme", CREATED, json!({"x": 1}))).await;
+}
+
+#[tokio::test]
+async fn what_is_changed_between_two_pages_of_a_history_moves_nothing() {
+    let server = Server::start().await;
+    let path = path_of(&definition(CREATED));
+    server.define(&definition(CREATED)).await;
+    let change = async |definition: &Value, revision: u64| {
+        let put = server.admin().put(&path).query("reason", "nobody reads it yet").json(definition);
+        assert_eq!(put.send().await.expect(200).json()["revision"], revision);
+    };
+    change(&broken(), 2).await;
+    let page = server.admin().get(&format!("{path}/history")).query("limit", "1").send().await.expect(200).json();
+    let cursor = page["cursor"].as_str().unwrap();
+    change(&definition(CREATED), 3).await;
+    let rest = server.admin().get(&format!("{path}/history")).query("limit", "2").query("cursor", cursor);
+    let rest = rest.send().await.expect(200).json();
+    assert!(rest["cursor"].is_null(), "{rest:#}");
+    assert_eq!((&rest["data"][0]["revision"], &rest["data"][1]["revision"]), (&json!(2), &json!(3)), "{rest:#}");
 }
 
 #[tokio::test]

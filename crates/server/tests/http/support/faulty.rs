@@ -14,8 +14,8 @@ use tidings_event::{
 use tidings_store::{
     Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
     CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
-    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, KeyRow, LogInfo,
-    MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
+    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
+    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
     Store, TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
@@ -327,9 +327,14 @@ impl CatalogStore for FaultyStore {
         self.inner.catalog(after, limit).await
     }
 
-    async fn catalog_history(&self, kind: &str, name: &str, version: Option<&str>) -> Result<Vec<EntryRow>> {
+    async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice> {
         self.check()?;
-        self.inner.catalog_history(kind, name, version).await
+        self.inner.catalog_history(query).await
+    }
+
+    async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
+        self.check()?;
+        self.inner.catalog_newest(kind, name).await
     }
 
     async fn change_catalog(
