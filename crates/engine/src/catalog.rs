@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod holder;
 mod judge;
+mod keep;
 mod lineage;
 mod observed;
 mod pool;
@@ -45,6 +46,7 @@ pub(crate) use holder::Holder;
 pub use lineage::{Lineages, SUBSCRIBERS_MAX};
 pub use observed::OBSERVED_MAX;
 pub(crate) use observed::Observed;
+pub(crate) use pool::{Broke, Pool, Work};
 pub use types::{
     Aside, AsideSearch, Discarded, EntryPage, History, HistoryPage, HistorySearch, MarkSearch, Marked, PAGE_BYTES_MAX,
     PAGE_MAX, Proposal, Pushed, QUARANTINE_MAX, REDRIVEN_MAX, Redriven, RedrivenAll, Trial,

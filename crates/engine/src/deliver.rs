@@ -31,7 +31,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
-use crate::catalog::Holder;
+use crate::catalog::{Holder, Pool};
 use crate::egress::Egress;
 use crate::options::DeliverOptions;
 use crate::places::Places;
@@ -50,6 +50,7 @@ pub(crate) struct Means {
     pub(crate) egress: Egress,
     pub(crate) secrets: SecretBox,
     pub(crate) catalog: Arc<Holder>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) options: DeliverOptions,
 }
 

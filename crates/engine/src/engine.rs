@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Door, Holder, Observed};
+use crate::catalog::{Door, Holder, Observed, Pool};
 use crate::deliver::Means;
 use crate::egress::Egress;
 use crate::endpoints::Parts;
@@ -72,7 +72,9 @@ impl Engine {
         let tail = Tail::open(store.clone(), &options.tail).await?;
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
         let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &observed, &options.append);
-        let door = Arc::new(Door::new(appender.clone(), holder.clone(), store.clone(), places.clone()));
+        let pool = Arc::<Pool>::default();
+        let door = Door::new(appender.clone(), holder.clone(), store.clone(), places.clone(), pool.clone());
+        let door = Arc::new(door);
         let catalog = catalog::Parts { door, holder, observed };
         let egress = Egress::new(&options.egress);
         let mut intake_tasks = start_intake(&sources, &catalog.door, &egress, &options, &intake);
@@ -85,13 +87,14 @@ impl Engine {
             egress,
             secrets: endpoints.secrets.clone(),
             catalog: catalog.holder.clone(),
+            pool: pool.clone(),
             options: options.deliver,
         };
         let routers = deliver::start(means, &intake);
         let tasks = Tasks { intake: intake_tasks, routers, appenders, tail: tail.start(&options.tail, &ending) };
         let shared = Shared {
             appender,
-            feeds: Arc::new(Feeds { store, tail, places, catalog: catalog.holder.clone(), ending }),
+            feeds: Arc::new(Feeds { store, tail, places, catalog: catalog.holder.clone(), pool, ending }),
             sources,
             keys: KeyCache::new(),
             health: HealthCache::default(),

@@ -9,7 +9,7 @@ use tidings_event::{Sequence, TenantId, Timestamp};
 use tidings_store::{ColumnFilter, Direction, ReadLimit, Search, Store, TenantRow, TypeFilter};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Holder;
+use crate::catalog::{Holder, Pool};
 use crate::pins::Pins;
 use crate::places::{Place, Places};
 use crate::ring::FeedEvent;
@@ -64,6 +64,7 @@ pub(crate) struct Feeds {
     pub(crate) tail: Arc<Tail>,
     pub(crate) places: Arc<Places>,
     pub(crate) catalog: Arc<Holder>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) ending: CancellationToken,
 }
 
@@ -171,7 +172,7 @@ impl FeedReader {
         let mut events = Vec::with_capacity(page.events.len());
         let mut bytes = 0;
         for event in &page.events {
-            let converted = self.pins.apply(&catalog, event);
+            let converted = self.pins.convert(&self.feeds.pool, &catalog, event).await;
             bytes += converted.recorded.event.data.as_bytes().len();
             if bytes > limit.bytes
                 && let Some(last) = events.last().map(|last: &Arc<FeedEvent>| last.recorded.sequence)

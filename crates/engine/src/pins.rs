@@ -9,6 +9,7 @@ use tidings_catalog::convert::ConvertError;
 use tidings_catalog::judge::Catalog;
 use tidings_event::{Data, Event, EventType, Recorded, Version};
 
+use crate::catalog::{Broke, Pool, Work};
 use crate::{FeedEvent, metrics as names};
 
 /// Types that one consumer may be pinned to versions of.
@@ -74,9 +75,19 @@ impl Pins {
         self.0.is_empty()
     }
 
+    /// The event as who is pinned like this gets it. Done aside of others where it may take long.
+    pub(crate) async fn convert(&self, pool: &Pool, catalog: &Catalog, event: &Arc<FeedEvent>) -> Arc<FeedEvent> {
+        let Event { event_type, version, .. } = &event.recorded.event;
+        let wanted = self.0.get(event_type).filter(|wanted| *wanted != version);
+        if !wanted.is_some_and(|wanted| catalog.is_costly(event_type, wanted)) {
+            return self.apply(catalog, event);
+        }
+        let (pins, catalog, given) = (self.clone(), catalog.clone(), Arc::clone(event));
+        pool.run(Work::Costly, move || pins.apply(&catalog, &given)).await.unwrap_or_else(|Broke| Arc::clone(event))
+    }
+
     /// The event as who is pinned like this gets it.
-    #[must_use]
-    pub(crate) fn apply(&self, catalog: &Catalog, event: &Arc<FeedEvent>) -> Arc<FeedEvent> {
+    fn apply(&self, catalog: &Catalog, event: &Arc<FeedEvent>) -> Arc<FeedEvent> {
         let recorded = &event.recorded;
         let Some(wanted) = self.0.get(&recorded.event.event_type).filter(|wanted| **wanted != recorded.event.version)
         else {

@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: &'static PrometheusHandle,
     pub(crate) openapi: Bytes,
     /// The AsyncAPI document of the catalog, and of which state of it.
-    pub(crate) asyncapi: Mutex<Option<(Revisions, Bytes)>>,
+    pub(crate) asyncapi: Arc<Mutex<Option<(Revisions, Bytes)>>>,
     /// Cancelled when the shutdown begins: streams end, waiting readers are answered.
     pub(crate) closing: CancellationToken,
 }
@@ -55,7 +55,7 @@ pub(crate) fn assemble(engine: Engine, options: ServerOptions, bounds: Bounds, o
         requests: Requests::default(),
         metrics: install_metrics(),
         openapi,
-        asyncapi: Mutex::default(),
+        asyncapi: Arc::default(),
         closing: CancellationToken::new(),
     })
 }

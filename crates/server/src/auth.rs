@@ -11,7 +11,7 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tidings_engine::endpoints::Who;
-use tidings_engine::{Emitter, KeyRow, Role};
+use tidings_engine::{Emitter, KeyRow, Role, covers_type};
 use tidings_event::{ErrorCode, Event, EventType, TenantId, Text, Violation};
 
 use crate::app::{App, Shared};
@@ -108,12 +108,7 @@ impl Caller {
 
     fn owns_type(&self, event_type: &str) -> bool {
         match self {
-            Self::Holder(key) if key.role == Role::Producer && !key.type_prefixes.is_empty() => {
-                key.type_prefixes.iter().any(|prefix| match event_type.strip_prefix(prefix.as_str()) {
-                    Some(rest) => prefix.ends_with('.') || rest.is_empty() || rest.starts_with('.'),
-                    None => false,
-                })
-            }
+            Self::Holder(key) if key.role == Role::Producer => covers_type(&key.type_prefixes, event_type),
             _ => true,
         }
     }
@@ -208,17 +203,15 @@ impl Producer {
         Emitter::Key { who: self.0.who(), service: self.0.service().cloned() }
     }
 
-    /// Whether the caller may emit such an event.
-    pub(crate) fn may_emit(&self, tenant: &TenantId, event_type: &EventType) -> bool {
+    /// Whether the caller's key opens this tenant and this type. Whether the catalog lets it emit the type is for the
+    /// engine to say.
+    pub(crate) fn opens(&self, tenant: &TenantId, event_type: &EventType) -> bool {
         self.0.covers(tenant) && self.0.owns_type(event_type.as_str())
     }
 
-    /// Whether the caller may emit anything at all, for any tenant.
-    pub(crate) fn is_unlimited(&self) -> bool {
-        match &self.0 {
-            Caller::Operator => true,
-            Caller::Holder(key) => key.role == Role::Admin || (key.tenants.is_empty() && key.type_prefixes.is_empty()),
-        }
+    /// Whether the caller may do everything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.0.role() == Role::Admin
     }
 }
 
@@ -235,20 +228,21 @@ impl FromRequestParts<App> for Producer {
 }
 
 /// A caller who may change the catalog: an admin all of it, a producer's key with a service the definitions that the
-/// service owns. Which those are is for the engine to say.
+/// service owns, of the types that its prefixes cover. Which those are is for the engine to say.
 pub(crate) struct Author(Caller);
 
 impl Author {
-    /// Who it is.
-    pub(crate) fn who(&self) -> Who {
-        self.0.who()
-    }
-
-    /// The service that it is limited to; an admin is not.
-    pub(crate) fn service(&self) -> Option<&Text> {
-        match self.0.role() {
-            Role::Admin => None,
-            Role::Producer | Role::Consumer | Role::Auditor => self.0.service(),
+    /// Who it is, and what it is limited to.
+    pub(crate) fn limits(&self) -> tidings_engine::catalog::Author {
+        let who = self.0.who();
+        match &self.0 {
+            Caller::Holder(key) if key.role != Role::Admin => tidings_engine::catalog::Author {
+                who,
+                service: key.service.clone(),
+                type_prefixes: key.type_prefixes.clone(),
+                tenants: key.tenants.clone(),
+            },
+            Caller::Operator | Caller::Holder(_) => who.into(),
         }
     }
 

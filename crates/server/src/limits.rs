@@ -96,9 +96,6 @@ pub const KEY_TENANTS_MAX: usize = 1_000;
 /// Type prefixes that a key names.
 pub const KEY_TYPE_PREFIXES_MAX: usize = 100;
 
-/// Characters of a reason for which findings about a change of the catalog are allowed.
-pub const REASON_CHARS_MAX: usize = 1_000;
-
 const _: () = assert!(DEFINITION_BYTES_MAX <= CATALOG_BODY_BYTES_MAX && CATALOG_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(2 * SCHEMA_DEPTH_MAX < CATALOG_BODY_DEPTH_MAX);
 const _: () = assert!(EVENTS_BODY_BYTES_MAX <= BODIES_BYTES_MAX);

@@ -106,5 +106,5 @@ async fn checks_against_the_log_are_bounded_like_other_looks_through_past_events
     let limited = Limited::new(Bounds { scans: 0, ..Bounds::default() }).await;
     limited.check("POST", path, BODY, 503, "overloaded").await;
     let limited = Limited::new(Bounds { tenant_scans: 0, ..Bounds::default() }).await;
-    limited.check("POST", path, BODY, 429, "checks against the log").await;
+    limited.check("POST", path, BODY, 429, "looks through all that the log holds").await;
 }

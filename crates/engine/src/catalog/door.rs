@@ -13,8 +13,8 @@ use tidings_catalog::judge::{Catalog, Judgement};
 use tidings_catalog::ownership::{self, may_emit};
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::log::Receipt;
-use tidings_event::{ErrorCode, Event, Problem, Violation, hash_content, violation_code as code};
-use tidings_store::{Aside, Store};
+use tidings_event::{ErrorCode, Event, Problem, Violation};
+use tidings_store::Store;
 
 use super::count_violation;
 use super::emitter::Emitter;
@@ -22,8 +22,7 @@ use super::guard::StateGuard;
 use super::holder::Holder;
 use super::judge::{Fate, Stopped, judge_all, judge_alone};
 use super::pool::Pool;
-use super::types::QUARANTINE_MAX;
-use crate::append::{Judged, NotTaken, now};
+use crate::append::{Judged, NotTaken};
 use crate::places::Places;
 use crate::system::{self, Fact, Refusals};
 use crate::{AppendError, Appender, metrics as names};
@@ -32,7 +31,7 @@ use crate::{AppendError, Appender, metrics as names};
 const LOOKUPS_AT_ONCE: usize = 8;
 
 /// Broken rules, by the place of the event in the call.
-type Violations = Vec<(usize, Vec<Violation>)>;
+pub(super) type Violations = Vec<(usize, Vec<Violation>)>;
 
 /// Everything that comes in from outside comes through here.
 pub(crate) struct Door {
@@ -41,7 +40,7 @@ pub(crate) struct Door {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) places: Arc<Places>,
     /// Where events are judged that take long.
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
     /// Which violations of ownership were told lately.
     pub(crate) told: Refusals,
 }
@@ -64,8 +63,14 @@ struct Returning {
 }
 
 impl Door {
-    pub(crate) fn new(appender: Appender, holder: Arc<Holder>, store: Arc<dyn Store>, places: Arc<Places>) -> Self {
-        Self { appender, holder, store, places, pool: Pool::default(), told: Refusals::default() }
+    pub(crate) fn new(
+        appender: Appender,
+        holder: Arc<Holder>,
+        store: Arc<dyn Store>,
+        places: Arc<Places>,
+        pool: Arc<Pool>,
+    ) -> Self {
+        Self { appender, holder, store, places, pool, told: Refusals::default() }
     }
 
     /// Judges and appends events as a whole.
@@ -308,26 +313,6 @@ impl Door {
         self.put_aside(emitter, aside).await
     }
 
-    /// Keeps events of one request aside, all or none, and says so.
-    async fn put_aside(
-        &self,
-        emitter: &Emitter,
-        events: Vec<(usize, Event, Vec<Violation>)>,
-    ) -> Result<AppendError, AppendError> {
-        let sender = emitter.name();
-        let rows: Vec<Aside> = events.iter().map(|(_, event, reasons)| row(&sender, event, reasons)).collect();
-        let kept = self.store.put_aside(&rows, QUARANTINE_MAX).await?;
-        let violations = events.into_iter().map(|(index, _, violations)| (index, violations));
-        if kept {
-            let violations: Violations = violations.collect();
-            violations.iter().for_each(|(_, violations)| count_quarantined(violations));
-            return Ok(AppendError::Quarantined { violations });
-        }
-        let violations: Violations = violations.map(|(index, violations)| (index, full(violations))).collect();
-        violations.iter().for_each(|(_, violations)| count_refused(violations));
-        Ok(AppendError::Rejected { violations })
-    }
-
     /// Sorts events that stand each for itself; what is clear already gets its outcome.
     async fn sort(
         &self,
@@ -360,57 +345,6 @@ impl Door {
             sorted.judged.push(judged);
         }
         Ok(sorted)
-    }
-
-    /// Keeps events aside, each for itself. All at once, unless there is no room for all.
-    async fn put_each_aside(
-        &self,
-        emitter: &Emitter,
-        mut events: Vec<(usize, Event, Vec<Violation>)>,
-        outcomes: &mut [Option<Outcome>],
-    ) -> Result<(), AppendError> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let sender = emitter.name();
-        events.sort_by(|(_, one, _), (_, other, _)| one.tenant.cmp(&other.tenant));
-        let rows: Vec<Aside> = events.iter().map(|(_, event, reasons)| row(&sender, event, reasons)).collect();
-        let mut kept = Vec::with_capacity(rows.len());
-        if self.store.put_aside(&rows, QUARANTINE_MAX).await? {
-            kept.resize(rows.len(), true);
-        } else {
-            for rows in rows.chunk_by(|one, other| one.tenant == other.tenant) {
-                let count = self.put_aside_what_fits(rows).await?;
-                kept.extend((0..rows.len()).map(|place| place < count));
-            }
-        }
-        for ((index, _, violations), kept) in events.into_iter().zip(kept) {
-            if kept {
-                count_quarantined(&violations);
-                set(outcomes, index, Outcome::Aside);
-            } else {
-                let violations = full(violations);
-                count_refused(&violations);
-                set(outcomes, index, refused(ErrorCode::EventRejected, violations));
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps as many of one tenant's events aside as there is room for, the first of them, in few steps. Returns how
-    /// many.
-    async fn put_aside_what_fits(&self, rows: &[Aside]) -> Result<usize, AppendError> {
-        let (mut left, mut size) = (rows, rows.len());
-        while !left.is_empty() {
-            let (piece, rest) = left.split_at(size.clamp(1, left.len()));
-            if self.store.put_aside(piece, QUARANTINE_MAX).await? {
-                left = rest;
-            } else if piece.len() == 1 {
-                break;
-            }
-            size = piece.len() / 2;
-        }
-        Ok(rows.len() - left.len())
     }
 }
 
@@ -457,33 +391,7 @@ fn numbered(fates: Vec<Fate>) -> impl Iterator<Item = (usize, Stopped)> {
     })
 }
 
-fn row(sender: &str, event: &Event, reasons: &[Violation]) -> Aside {
-    Aside {
-        no: 0,
-        tenant: event.tenant.clone(),
-        event_id: event.id.clone(),
-        content: hash_content(event),
-        event_type: event.event_type.clone(),
-        version: event.version.clone(),
-        event: String::from_utf8_lossy(&event.to_json()).into_owned(),
-        reasons: serde_json::to_string(reasons).expect("strings can always be written"),
-        sender: sender.to_owned(),
-        at: now(),
-    }
-}
-
-fn full(mut violations: Vec<Violation>) -> Vec<Violation> {
-    violations.push(Violation {
-        path: String::new(),
-        code: code::QUARANTINE_FULL,
-        message: format!(
-            "would have been kept aside, but the tenant's quarantine is full with {QUARANTINE_MAX} events"
-        ),
-    });
-    violations
-}
-
-fn refused(code: ErrorCode, mut violations: Vec<Violation>) -> Outcome {
+pub(super) fn refused(code: ErrorCode, mut violations: Vec<Violation>) -> Outcome {
     violations.truncate(VIOLATIONS_MAX);
     let detail = violations.first().map_or_else(String::new, |first| format!("{}: {}", first.path, first.message));
     let mut problem = Problem::new(code, detail);
@@ -496,18 +404,13 @@ fn id_taken() -> Outcome {
     Outcome::Refused(Box::new(Problem::new(ErrorCode::EventIdConflict, detail)))
 }
 
-fn set(outcomes: &mut [Option<Outcome>], index: usize, outcome: Outcome) {
+pub(super) fn set(outcomes: &mut [Option<Outcome>], index: usize, outcome: Outcome) {
     if let Some(slot) = outcomes.get_mut(index) {
         *slot = Some(outcome);
     }
 }
 
-fn count_refused(violations: &[Violation]) {
+pub(super) fn count_refused(violations: &[Violation]) {
     counter!(names::CATALOG_JUDGED, "outcome" => "refused").increment(1);
-    violations.iter().for_each(count_violation);
-}
-
-fn count_quarantined(violations: &[Violation]) {
-    counter!(names::CATALOG_JUDGED, "outcome" => "quarantined").increment(1);
     violations.iter().for_each(count_violation);
 }

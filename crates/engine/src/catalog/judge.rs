@@ -138,3 +138,57 @@ pub(super) fn not_judged(event: &Event) -> Violation {
         message: "could not be judged by the rules of its type".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tidings_catalog::entry::{Entry, Key, Kind};
+
+    use super::*;
+
+    /// Every item is compared with every other.
+    const SLOW: &str = r#"
+name: sales.list.sent
+version: "1"
+owner: sales
+description: A list was sent.
+lifecycle: stable
+schema:
+  type: object
+  properties:
+    items: { type: array, items: { type: integer } }
+rules:
+  - name: alike
+    check: data.items.all(a, data.items.all(b, a == b))
+    message: the items must be alike
+"#;
+
+    fn catalog() -> Catalog {
+        let key = Key { kind: Kind::Definition, name: "sales.list.sent".to_owned(), version: "1".to_owned() };
+        let catalog = Catalog::empty().with([Entry { key, source: Some(SLOW.to_owned()) }]);
+        assert!(catalog.faults().is_empty(), "{:?}", catalog.faults());
+        catalog
+    }
+
+    fn event(data: &str) -> Event {
+        let event = format!(
+            r#"{{"type":"sales.list.sent","tenant":"acme","source":{{"type":"service","id":"sales"}},"data":{data}}}"#
+        );
+        tidings_event::parse_event(event.as_bytes(), &mut tidings_event::SystemMint::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_may_take_long_is_judged_on_no_thread_that_serves_others() {
+        let (pool, catalog) = (Pool::default(), catalog());
+        let slow = event("{\"items\":[1,2]}");
+        // Whoever asks first only begins; the answer comes from elsewhere.
+        assert!(judge_alone(&pool, &catalog, &slow).now_or_never().is_none());
+        assert!(judge_all(&pool, &catalog, vec![slow.clone()]).now_or_never().is_none());
+        let fates = judge_all(&pool, &catalog, vec![event("{\"items\":[1,1]}"), slow.clone()]).await.unwrap();
+        assert!(matches!(fates.as_slice(), [Fate::Take(_), Fate::Stop(_)]), "in the order given");
+        assert!(matches!(judge_alone(&pool, &catalog, &slow).await.unwrap(), Judgement::Refuse(_)));
+        // A type that is quick to judge by is judged where it came in.
+        let unknown = Event { version: "9".parse().unwrap(), ..slow };
+        assert!(judge_alone(&pool, &catalog, &unknown).now_or_never().is_some());
+    }
+}

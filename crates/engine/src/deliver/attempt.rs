@@ -67,7 +67,10 @@ impl Attempt {
         };
         let event = match self.sender.pins.is_empty() {
             true => event,
-            false => self.sender.pins.apply(&self.means.catalog.catalog(), &event),
+            false => {
+                let catalog = self.means.catalog.catalog();
+                self.sender.pins.convert(&self.means.pool, &catalog, &event).await
+            }
         };
         // Receivers compare the signature's time with their own clock: it is the wall's.
         let call = self.sender.call(&event, sequence, previous, attempt, now());

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use tidings_catalog::entry::{Entry, Key};
 use tidings_catalog::limits::DEFINITION_BYTES_MAX;
 use tidings_catalog::report::{Change, Checked, Finding, Report, Severity, Subject};
-use tidings_engine::catalog::{CatalogError, Proposal, Pushed};
+use tidings_engine::catalog::{CatalogError, Proposal, Pushed, REASON_CHARS_MAX};
 use tidings_event::{ErrorCode, Violation, violation_code as code};
 use utoipa::IntoParams;
 
@@ -17,7 +17,6 @@ use crate::app::Shared;
 use crate::auth::Author;
 use crate::body::{Collected, collect, media_type, unsupported};
 use crate::failure::Failure;
-use crate::limits::REASON_CHARS_MAX;
 use crate::members::refusal;
 use crate::query::{Query, refuse};
 use crate::{json, wire};
@@ -49,7 +48,7 @@ pub(crate) struct ChangeParameters {
     #[param(default = false)]
     dry_run: Option<bool>,
     /// Why what the check finds, and can be allowed, is allowed. It is kept in the history.
-    #[param(max_length = 1000, example = "nobody reads it yet")]
+    #[param(max_length = 500, example = "nobody reads it yet")]
     reason: Option<String>,
 }
 
@@ -75,6 +74,9 @@ fn reason(query: &Query) -> Result<Option<String>, Failure> {
         Some(text) if text.chars().count() > REASON_CHARS_MAX => {
             Err(refuse("reason", "too_long", &format!("must have at most {REASON_CHARS_MAX} characters")))
         }
+        Some(text) if text.contains(char::is_control) => {
+            Err(refuse("reason", "parameter_malformed", "must not hold control characters"))
+        }
         other => Ok(other.map(str::to_owned)),
     }
 }
@@ -83,7 +85,7 @@ fn reason(query: &Query) -> Result<Option<String>, Failure> {
 /// checked.
 pub(crate) async fn change(app: &Shared, author: &Author, proposal: Proposal) -> Result<wire::CatalogChanged, Failure> {
     let dry_run = proposal.dry_run;
-    let pushed = app.engine.catalogs().push(&author.who(), author.service(), proposal).await;
+    let pushed = app.engine.catalogs().push(&author.limits(), proposal).await;
     let Pushed { report, revision } = pushed.map_err(|error| not_made(error, author))?;
     if !dry_run && report.has_errors() {
         return Err(broken(&report));
@@ -95,7 +97,7 @@ pub(crate) async fn change(app: &Shared, author: &Author, proposal: Proposal) ->
 fn not_made(error: CatalogError, author: &Author) -> Failure {
     match error {
         CatalogError::NotOwned(violations) => author
-            .refused("The key's service does not own all of what is to be changed; nothing was changed.")
+            .refused("The key does not allow all of what is to be changed; nothing was changed.")
             .with_errors(violations),
         other => other.into(),
     }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::limits::{CHANGES_MAX, DEFINITION_BYTES_MAX};
 use tidings_catalog::source::key_of;
-use tidings_engine::catalog::{AsideSearch, LOG_CHECK_DEFAULT, LOG_CHECK_MAX, LogCheck, Proposal};
+use tidings_engine::catalog::{AsideSearch, LOG_CHECK_DEFAULT, LOG_CHECK_MAX, LogCheck, Proposal, REASON_CHARS_MAX};
 use tidings_event::json;
 use tidings_event::{ErrorCode, EventType, TenantId, violation_code as code};
 
 use crate::failure::Failure;
-use crate::limits::{CATALOG_BODY_DEPTH_MAX, KEY_TENANTS_MAX, PAGE_LIMIT_MAX, REASON_CHARS_MAX};
+use crate::limits::{CATALOG_BODY_DEPTH_MAX, KEY_TENANTS_MAX, PAGE_LIMIT_MAX};
 use crate::members::{Members, Place, Readable, Report};
 
 /// A change of the catalog.
@@ -208,6 +208,9 @@ impl Readable for Allowed {
         if !(1..=REASON_CHARS_MAX).contains(&reason.trim().chars().count()) {
             let message = format!("must have 1 to {REASON_CHARS_MAX} characters");
             place.report().add(format!("{path}/reason"), code::STRING_TOO_LONG, message);
+        } else if reason.contains(char::is_control) {
+            let message = "must not hold control characters";
+            place.report().add(format!("{path}/reason"), code::STRING_CONTROL_CHARACTER, message);
         }
         Some(Self { path, key, reason })
     }
@@ -216,9 +219,9 @@ impl Readable for Allowed {
 /// The members that name an entry.
 fn read_key(members: &mut Members<'_>, path: &str, report: &mut Report) -> Option<Key> {
     let kind = members.take::<Kinded>("kind", report).value().map_or(Kind::Definition, |Kinded(kind)| kind);
-    let name = members.require::<String>("name", report);
+    let name = printable(members, path, "name", report);
     let version = match kind {
-        Kind::Definition => members.require::<String>("version", report)?,
+        Kind::Definition => printable(members, path, "version", report)?,
         Kind::Set | Kind::Policy => {
             if members.take::<String>("version", report).value().is_some_and(|version| !version.is_empty()) {
                 let mut path = path.to_owned();
@@ -229,6 +232,18 @@ fn read_key(members: &mut Members<'_>, path: &str, report: &mut Report) -> Optio
         }
     };
     Some(Key { kind, name: name?, version })
+}
+
+/// A member that must be a string without control characters: no name has any, and not every database can look for them.
+fn printable(members: &mut Members<'_>, path: &str, member: &'static str, report: &mut Report) -> Option<String> {
+    let text = members.require::<String>(member, report)?;
+    if !text.contains(char::is_control) {
+        return Some(text);
+    }
+    let mut path = path.to_owned();
+    json::push_step(&mut path, member);
+    report.add(path, code::STRING_CONTROL_CHARACTER, "must not hold control characters");
+    None
 }
 
 /// What an entry is, as a word.

@@ -34,26 +34,29 @@ pub(crate) async fn asyncapi(
 ) -> Result<Response, Failure> {
     Query::parse(raw.as_deref(), &[], &[])?;
     let (catalog, revisions) = app.engine.catalogs().listing();
-    // Held while it is written, so that many who ask at once wait for one document.
-    let mut written = app.asyncapi.lock().await;
+    // Held while it is written, so that many who ask at once wait for one document; also where whoever asked first has
+    // gone, since it is written to its end all the same.
+    let mut written = Arc::clone(&app.asyncapi).lock_owned().await;
     if let Some((of, document)) = written.as_ref()
         && Arc::ptr_eq(of, &revisions)
     {
         return Ok(json::bytes(StatusCode::OK, document.clone()));
     }
-    let document = write(&catalog).await?;
-    *written = Some((revisions, document.clone()));
-    Ok(json::bytes(StatusCode::OK, document))
+    // As many definitions as a catalog may hold take a while to write.
+    let writing = spawn_blocking(move || {
+        let document = write(&catalog)?;
+        *written = Some((revisions, document.clone()));
+        Ok::<_, Failure>(document)
+    });
+    Ok(json::bytes(StatusCode::OK, writing.await.map_err(Failure::internal)??))
 }
 
-async fn write(catalog: &Catalog) -> Result<Bytes, Failure> {
+fn write(catalog: &Catalog) -> Result<Bytes, Failure> {
     let definitions: Vec<_> = catalog.definitions().cloned().collect();
     if definitions.is_empty() {
         return Err(Failure::new(ErrorCode::EventTypeNotFound, "The catalog has no event types yet."));
     }
-    // As many definitions as a catalog may hold take a while to write.
-    let generated = spawn_blocking(move || generate(Target::Asyncapi, &definitions, &Options::default())).await;
-    let files = generated.map_err(Failure::internal)?.map_err(|findings| {
+    let files = generate(Target::Asyncapi, &definitions, &Options::default()).map_err(|findings| {
         let found: Vec<_> = findings.into_iter().map(|finding| finding.message).collect();
         Failure::internal(found.join("; "))
     })?;

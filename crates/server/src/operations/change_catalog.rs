@@ -23,7 +23,8 @@ crate::problems!(Problems: BodyMalformed, RequestTimeout, BodyTooLarge, ContentT
 /// together, as the catalog would be after the change. Where an error is found nothing is changed, and the problem's
 /// `report` says what was found; what is `overridable` there is allowed by an override with a reason. With `dry_run` it
 /// is only checked. Repeating a change changes nothing more. A producer's key changes definitions of the types that its
-/// service owns.
+/// service owns and its prefixes cover; the first definition of a type takes a prefix that covers it, or an admin's key.
+/// A key that is limited to tenants changes none.
 #[utoipa::path(
     post, path = "/v1/catalog/changes", tag = "catalog", operation_id = "change_catalog",
     request_body(content = wire::CatalogChange, description = "The change, of at most 8 MiB."),

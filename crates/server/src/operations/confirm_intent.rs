@@ -38,17 +38,18 @@ pub(crate) async fn confirm_intent(
     }
 }
 
-/// The path's source key, if its intent is one that the caller may touch. Another's intent is answered as if it were
+/// The path's source key, if its intent is one that the caller could have written. Another's intent is answered as if it were
 /// not there.
 pub(super) async fn own_key(app: &Shared, producer: &Producer, params: &Params) -> Result<EventId, Failure> {
     let key = EventId::parse(params.get("key")).map_err(|error| invalid_param("key", "id_malformed", &error))?;
-    if producer.is_unlimited() {
+    if producer.is_admin() {
         return Ok(key);
     }
-    match app.engine.intent_owner(&key).await? {
-        Some(owner) if producer.may_emit(&owner.tenant, &owner.event_type) => Ok(key),
-        _ => Err(not_found(&key)),
-    }
+    let owner = app.engine.intent_owner(&key).await?;
+    let own = owner.is_some_and(|owner| {
+        producer.opens(&owner.tenant, &owner.event_type) && app.engine.owns_intent(&producer.emitter(), &owner)
+    });
+    if own { Ok(key) } else { Err(not_found(&key)) }
 }
 
 pub(super) fn not_found(key: &EventId) -> Failure {

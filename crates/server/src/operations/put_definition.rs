@@ -23,7 +23,8 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTo
 /// `compatibility`; anything else takes a new version, and both are served side by side. Where the check finds an
 /// error nothing is changed, and the problem's `report` says what was found, with a document that shows a break; what is
 /// `overridable` there is allowed with a `reason`. Putting the same source again changes nothing. A producer's key puts
-/// definitions of the types that its service owns.
+/// definitions of the types that its service owns and its prefixes cover; the first definition of a type takes a prefix
+/// that covers it, or an admin's key. A key that is limited to tenants puts none.
 #[utoipa::path(
     put, path = "/v1/event-types/{name}/versions/{version}", tag = "catalog", operation_id = "put_definition",
     params(

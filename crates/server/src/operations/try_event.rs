@@ -20,7 +20,7 @@ crate::problems!(Problems: BodyMalformed, RequestTimeout, BodyTooLarge, ContentT
 
 /// Try an event
 ///
-/// Judges an event as `POST /v1/events` would, and writes nothing.
+/// Judges an event as `POST /v1/events` would with the same key, and writes nothing.
 #[utoipa::path(
     post, path = "/v1/catalog/try", tag = "catalog", operation_id = "try_event",
     request_body(content = wire::Event, description = "The event."),
@@ -38,6 +38,6 @@ pub(crate) async fn try_event(
     let mut mint = CatalogMint { system: &mut SystemMint::default(), catalog: &app.engine.catalog() };
     let event = parse_event(&body.bytes, &mut mint)?;
     producer.check(std::slice::from_ref(&event), |_| String::new())?;
-    let trial = app.engine.catalogs().try_event(&event).await?;
+    let trial = app.engine.catalogs().try_event(&producer.emitter(), &event).await?;
     json::answer(StatusCode::OK, &render::trial(&trial))
 }

@@ -90,3 +90,34 @@ async fn a_producer_cannot_touch_the_intents_of_others() {
     globex.post("/v1/intents/order-1/confirm").send().await.expect(200);
     acme.post("/v1/intents/order-1/confirm").send().await.problem(404, "intent_not_found");
 }
+
+#[tokio::test]
+async fn a_service_touches_only_intents_that_it_could_have_written() {
+    let server = Server::start().await;
+    let (sales, billing) = (server.service("sales").await, server.service("billing").await);
+    let nameless = server.key(&json!({"role": "producer"})).await;
+    sales.post("/v1/intents").json(&intent("acme", "order-1")).send().await.expect(201);
+    sales.post("/v1/intents").json(&intent("acme", "order-2")).send().await.expect(201);
+    let check = async |key: &crate::support::Client| {
+        key.post("/v1/intents/order-1/confirm").send().await.problem(404, "intent_not_found");
+        key.delete("/v1/intents/order-1").send().await.problem(404, "intent_not_found");
+    };
+    check(&billing).await;
+    // Once its type is in the catalog it is its owner's alone.
+    server
+        .define(&crate::support::with(
+            crate::support::definition("sales.lead.created"),
+            json!({
+                "schema": {"type": "object"}, "examples": [{"name": "usual", "data": {"n": 1}}]
+            }),
+        ))
+        .await;
+    check(&nameless).await;
+    sales.delete("/v1/intents/order-2").send().await.expect(204);
+    sales.post("/v1/intents/order-1/confirm").send().await.expect(200);
+    let page = server.admin().get("/v1/tenants/acme/feed").query("wait", "60").send().await.expect(200).json();
+    assert_eq!(page["events"][0]["id"], "order-1");
+    // Also once its event is in the log.
+    check(&billing).await;
+    sales.post("/v1/intents/order-1/confirm").send().await.expect(200);
+}
