@@ -5,6 +5,8 @@
 //! and the rules work on it.
 
 mod json;
+mod unique;
+mod work;
 
 use std::borrow::Cow;
 
@@ -13,6 +15,7 @@ use tidings_event::json::{Fault, Kind, Scanner, Wrong};
 use tidings_event::limits::DEPTH_MAX;
 
 pub(crate) use json::Borrowed;
+pub(crate) use work::{Allowance, within};
 
 /// A JSON value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -125,6 +128,15 @@ impl<'a> Document<'a> {
             Self::Map(members) => {
                 Value::Object(members.iter().map(|(name, value)| (name.to_string(), value.to_value())).collect())
             }
+        }
+    }
+
+    /// How many values it is made of, itself among them.
+    fn count(&self) -> usize {
+        match self {
+            Self::List(items) => items.iter().map(Document::count).sum::<usize>() + 1,
+            Self::Map(members) => members.iter().map(|(_, value)| value.count()).sum::<usize>() + 1,
+            _ => 1,
         }
     }
 
@@ -293,7 +305,10 @@ mod tests {
             let value = Value::Object((0..count).map(|i| (format!("m{i}"), json!(i))).collect());
             let Document::Map(members) = Document::of(&value) else { panic!("an object") };
             for i in 0..count {
-                assert_eq!(members.get(&format!("m{i}")), Some(&Document::Number(Number::parse(&i.to_string()).expect("a number"))));
+                assert_eq!(
+                    members.get(&format!("m{i}")),
+                    Some(&Document::Number(Number::parse(&i.to_string()).expect("a number")))
+                );
             }
             assert_eq!(members.get("missing"), None);
         }

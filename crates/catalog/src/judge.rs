@@ -7,6 +7,7 @@ mod compiled;
 mod policies;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -16,7 +17,7 @@ use crate::convert::{self, ConvertError, Converter};
 use crate::definition::{Definition, Stage, version_number};
 use crate::entry::{Entry, Key, Kind, Mode, Policy, Set};
 use crate::report::Finding;
-use crate::schema::bounded;
+use crate::schema::{bounded, violation};
 use crate::source;
 use compiled::Compiled;
 use policies::Policies;
@@ -308,7 +309,10 @@ impl Inner {
         for key in keys {
             versions.retain(|compiled| compiled.definition.version.as_str() != key.version);
             let Some(text) = self.entries.get(key).and_then(|entry| entry.source.as_deref()) else { continue };
-            match self.compile(key, text) {
+            // One that breaks what compiles it shall not keep all others from being known.
+            let compiled = catch_unwind(AssertUnwindSafe(|| self.compile(key, text)))
+                .unwrap_or_else(|_| Err("it cannot be compiled: what compiles it broke".to_owned()));
+            match compiled {
                 Ok(compiled) => versions.push(Arc::new(compiled)),
                 Err(reason) => {
                     self.faults.insert(Arc::clone(key), reason);
@@ -389,7 +393,7 @@ fn unknown(event: &Event, versions: Option<&Versions>) -> Violation {
             ("/version", code::VERSION_UNKNOWN, message)
         }
     };
-    Violation { path: path.to_owned(), code, message: bounded(message) }
+    violation(path.to_owned(), code, message)
 }
 
 /// The first of what was found, in one line.

@@ -58,7 +58,7 @@ fn is_part_of(source: &str, service: &str) -> bool {
 }
 
 fn violation(path: &str, code: &'static str, message: String) -> Violation {
-    Violation { path: path.to_owned(), code, message: crate::schema::bounded(message) }
+    crate::schema::violation(path.to_owned(), code, message)
 }
 
 #[cfg(test)]

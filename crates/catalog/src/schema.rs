@@ -13,14 +13,17 @@ use serde_json::Value;
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::{Violation, violation_code as code};
 
-use crate::document::{Borrowed, Document};
+use crate::document::{Borrowed, Document, within};
 use crate::report::{Finding, Subject};
 
-pub(crate) use explain::bounded;
+pub(crate) use explain::{bounded, violation};
 pub(crate) use structure::percent_decode;
 
 /// Bytes that the programs of one pattern may take.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// What a byte of a text costs, in steps, by the bytes that the program of a pattern takes at most: in the worst case
+/// every byte is held against all of the program.
+const PATTERN_COSTS: [(usize, u64); 4] = [(4 * 1024, 1), (16 * 1024, 4), (64 * 1024, 16), (PATTERN_BYTES_MAX, 256)];
 
 /// A schema that documents can be judged by.
 pub struct Schema {
@@ -44,13 +47,13 @@ impl Schema {
         let draft = structure::draft(schema)?;
         structure::check_bounds(schema)?;
         check_metaschema(schema, draft)?;
-        let structure = structure::check(schema, draft)?;
-        let cost = cost::of(schema)?;
+        let (remarks, patterns) = structure::check(schema, draft)?;
+        let cost = cost::of(schema, patterns)?;
         let validator = options(draft).build(schema).map_err(|error| {
             let path = format!("/schema{}", error.instance_path().as_str());
             vec![error_at(path, "schema_invalid", explain::of_schema(&error))]
         })?;
-        Ok(Self { validator, remarks: structure, cost })
+        Ok(Self { validator, remarks, cost })
     }
 
     /// Whether judging by it may take long compared with the document's size.
@@ -74,44 +77,74 @@ impl Schema {
     /// The rules of the schema that a document breaks, at most `max`. Paths begin with `/data`.
     #[must_use]
     pub fn violations(&self, data: &Value, max: usize) -> Vec<Violation> {
-        self.explain(&Document::of(data), max)
+        self.judge(&Document::of(data), max)
     }
 
-    /// Whether a document is valid.
+    /// Whether a document is valid. One that takes too long to judge is not.
     pub(crate) fn accepts(&self, data: &Document<'_>) -> bool {
-        self.validator.is_valid(data)
+        within(self.cost.to_judge(), || self.validator.is_valid(data)) == Some(true)
     }
 
-    /// The rules that a document breaks.
-    #[cold]
-    pub(crate) fn explain(&self, data: &Document<'_>, max: usize) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        // Several keywords may say the same of one place, and then one is enough; what is looked through is bounded.
-        for error in self.validator.iter_errors(data).take(max.saturating_mul(4)) {
-            explain::add(&error, &mut violations, max);
-            if violations.len() >= max {
-                break;
-            }
+    /// The rules that a document breaks, at most `max`.
+    #[inline]
+    pub(crate) fn judge(&self, data: &Document<'_>, max: usize) -> Vec<Violation> {
+        match within(self.cost.to_judge(), || self.validator.is_valid(data)) {
+            Some(true) => Vec::new(),
+            Some(false) => self.explain(data, max),
+            None => not_judged(),
         }
-        violations
     }
+
+    #[cold]
+    fn explain(&self, data: &Document<'_>, max: usize) -> Vec<Violation> {
+        let all = within(self.cost.to_explain(), || {
+            let mut violations = Vec::new();
+            // Several keywords may say the same of one place, and then one is enough; what is looked through is bounded.
+            for error in self.validator.iter_errors(data).take(max.saturating_mul(4)) {
+                explain::add(&error, &mut violations, max);
+            }
+            violations
+        });
+        // Where there is too much for everything that is wrong, the first thing has to do.
+        let first = || {
+            let mut violations = Vec::new();
+            if let Err(error) = self.validator.validate(data) {
+                explain::add(&error, &mut violations, max);
+            }
+            violations
+        };
+        all.or_else(|| within(self.cost.to_explain_first(), first)).unwrap_or_else(|| {
+            vec![violation("/data".to_owned(), code::SCHEMA_COMBINATION, "is not what the schema describes".to_owned())]
+        })
+    }
+}
+
+#[cold]
+fn not_judged() -> Vec<Violation> {
+    let message = "the schema takes too long on this data".to_owned();
+    vec![violation("/data".to_owned(), code::SCHEMA_NOT_JUDGED, message)]
 }
 
 /// What a document with a number beyond all doubles is told.
 pub(crate) fn out_of_range(path: &str) -> Violation {
-    Violation {
-        path: format!("/data{path}"),
-        code: code::NUMBER_OUT_OF_RANGE,
-        message: "must be a number between -1.7976931348623157e308 and 1.7976931348623157e308".to_owned(),
-    }
+    let message = "must be a number between -1.7976931348623157e308 and 1.7976931348623157e308".to_owned();
+    violation(format!("/data{path}"), code::NUMBER_OUT_OF_RANGE, message)
 }
 
 fn options(draft: Draft) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
+    bounded_options(draft, PATTERN_BYTES_MAX)
+}
+
+/// The same with another bound for the programs of patterns.
+fn bounded_options(
+    draft: Draft,
+    pattern_bytes: usize,
+) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
     jsonschema::options_for::<Borrowed>()
         .with_draft(draft)
         .should_validate_formats(true)
         .should_ignore_unknown_formats(true)
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX))
+        .with_pattern_options(PatternOptions::regex().size_limit(pattern_bytes).dfa_size_limit(PATTERN_BYTES_MAX))
         .offline()
 }
 

@@ -9,7 +9,7 @@ use tidings_event::{Event, EventType, Violation, violation_code as code};
 use crate::definition::{Definition, Pointer, Transitions};
 use crate::document::Document;
 use crate::entry::Mode;
-use crate::schema::bounded;
+use crate::schema::violation;
 
 /// States that a message lists.
 const LISTED_MAX: usize = 12;
@@ -86,7 +86,7 @@ impl Machine {
             }
             Newest::Unknown => return None,
         };
-        Some(Violation { path: format!("/data{}", self.field), code, message: bounded(message) })
+        Some(violation(format!("/data{}", self.field), code, message))
     }
 }
 

@@ -119,6 +119,7 @@ violation_codes! {
     SCHEMA_MEMBERS = "schema_members": "The object has too few or too many members, or a name that the schema forbids, or lacks a member that another one demands.";
     SCHEMA_COMBINATION = "schema_combination": "The value fits none of the schema's alternatives, or too many of them, or what it must not fit.";
     SCHEMA_FALSE = "schema_false": "The schema allows no value here.";
+    SCHEMA_NOT_JUDGED = "schema_not_judged": "Judging the data by the schema would take too long.";
     ENTITY_MISSING = "entity_missing": "The type's definition names an entity, and the event has none.";
     ENTITY_MISMATCH = "entity_mismatch": "The event's entity is not the one that its type's definition names.";
     RULE_FAILED = "rule_failed": "The data breaks a rule of the type's definition.";

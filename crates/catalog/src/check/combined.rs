@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidings_event::{EventType, Version};
 
 use super::Known;
+use crate::compat::Budget;
 use crate::definition::{Definition, Step, version_number};
 use crate::entry::{Entry, Key, Kind, Policy, Set};
 use crate::source;
@@ -14,6 +15,8 @@ use crate::source;
 /// What is known, with the change on top. Sources are read when they are asked for.
 pub(super) struct Combined<'k> {
     pub(super) known: &'k Known,
+    /// What comparing schemas may take, for all definitions of the change together.
+    pub(super) budget: Budget,
     sources: BTreeMap<&'k Key, &'k str>,
     read: RefCell<HashMap<Key, Option<Arc<Definition>>>>,
 }
@@ -35,7 +38,7 @@ impl<'k> Combined<'k> {
                 None => sources.remove(&entry.key),
             };
         }
-        Self { known, sources, read: RefCell::default() }
+        Self { known, budget: Budget::for_one_change(), sources, read: RefCell::default() }
     }
 
     pub(super) fn counts(&self) -> Counts {

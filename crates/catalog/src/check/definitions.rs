@@ -28,7 +28,7 @@ pub(super) fn judge(
     machines(combined, definition, findings);
     // What is unchanged was judged when it came, and what broke then was allowed.
     if change != Change::Unchanged {
-        published::judge(combined.known, definition, findings);
+        published::judge(combined, definition, findings);
     }
 }
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Known, finding};
-use crate::compat::{self, Direction, Judged, Verdict};
+use super::combined::Combined;
+use super::finding;
+use crate::compat::{self, Budget, Direction, Judged, Verdict};
 use crate::definition::{Definition, Pointer, Stage};
 use crate::governance;
 use crate::pointer::{array_index, escape};
 use crate::report::{Finding, Severity, Subject};
 use crate::source;
 
-pub(super) fn judge(known: &Known, definition: &Definition, findings: &mut Vec<Finding>) {
-    let earlier = known.revisions(&definition.key()).iter().flatten();
+pub(super) fn judge(combined: &Combined<'_>, definition: &Definition, findings: &mut Vec<Finding>) {
+    let earlier = combined.known.revisions(&definition.key()).iter().flatten();
     let earlier: Vec<Arc<Definition>> = earlier.filter_map(|text| source::read(text).ok()).map(Arc::new).collect();
     let in_use: Vec<_> = earlier.iter().filter(|earlier| earlier.lifecycle.stage != Stage::Draft).cloned().collect();
     // Drafts promised nothing; what changes between them is told all the same.
@@ -22,7 +23,7 @@ pub(super) fn judge(known: &Known, definition: &Definition, findings: &mut Vec<F
     let Some(newest) = against.last() else { return };
     let start = findings.len();
     findings.extend(governance::judge(newest, definition));
-    findings.extend(schemas(&against, definition));
+    findings.extend(schemas(&against, definition, &combined.budget));
     if !binding {
         for found in &mut findings[start..] {
             found.severity = Severity::Info;
@@ -32,7 +33,7 @@ pub(super) fn judge(known: &Known, definition: &Definition, findings: &mut Vec<F
 }
 
 /// Compatibility of the schema with those of earlier revisions.
-fn schemas(earlier: &[Arc<Definition>], definition: &Definition) -> Vec<Finding> {
+fn schemas(earlier: &[Arc<Definition>], definition: &Definition, budget: &Budget) -> Vec<Finding> {
     let mut schemas: Vec<&Value> = Vec::new();
     for earlier in earlier {
         // The newest of equal ones counts, so that what is told of is as young as can be.
@@ -40,9 +41,9 @@ fn schemas(earlier: &[Arc<Definition>], definition: &Definition) -> Vec<Finding>
         schemas.push(&earlier.schema);
     }
     let mut found: Vec<Finding> = Vec::new();
-    let broken = compat::judge(definition.compatibility, &schemas, &definition.schema);
+    let broken = compat::judge_within(definition.compatibility, &schemas, &definition.schema, budget);
     for judged in broken.iter().rev() {
-        if matches!(judged.verdict, Verdict::Compatible) || given_up(&schemas, judged, definition) {
+        if matches!(judged.verdict, Verdict::Compatible) || given_up(&schemas, judged, definition, budget) {
             continue;
         }
         let told = told(judged, &definition.schema);
@@ -58,12 +59,13 @@ fn schemas(earlier: &[Arc<Definition>], definition: &Definition) -> Vec<Finding>
 
 /// Whether the revision in force does not keep this promise either: somebody gave it up then, with a reason, and is not
 /// asked again.
-fn given_up(schemas: &[&Value], judged: &Judged, definition: &Definition) -> bool {
+fn given_up(schemas: &[&Value], judged: &Judged, definition: &Definition, budget: &Budget) -> bool {
     let Some((newest, _)) = schemas.split_last() else { return false };
     if judged.against + 1 >= schemas.len() {
         return false;
     }
-    let before = compat::judge(definition.compatibility, &schemas[judged.against..=judged.against], newest);
+    let against = &schemas[judged.against..=judged.against];
+    let before = compat::judge_within(definition.compatibility, against, newest, budget);
     before.iter().any(|before| before.direction == judged.direction && !matches!(before.verdict, Verdict::Compatible))
 }
 

@@ -146,6 +146,11 @@ impl Solver {
         if self.assumed.len() <= 1 { ANSWERS_MAX } else { SAMPLES_MAX }
     }
 
+    /// The steps that were taken.
+    pub(super) const fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Counts a step; false when there are none left.
     pub(super) fn step(&mut self) -> bool {
         self.steps_taken(1)

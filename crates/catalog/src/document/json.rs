@@ -6,7 +6,7 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object, cmp};
 use serde_json::Value;
 
-use super::{Document, Members, Number};
+use super::{Document, Members, Number, unique, work};
 
 /// The representation of JSON that is a [`Document`].
 pub(crate) struct Borrowed;
@@ -35,26 +35,27 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
 
     fn as_object(&self) -> Option<&'a Members<'a>> {
         match self {
-            Document::Map(members) => Some(members),
+            Document::Map(members) if work::open() => Some(members),
             _ => None,
         }
     }
 
     fn as_array(&self) -> Option<&'a [Document<'a>]> {
         match self {
-            Document::List(items) => Some(items),
+            Document::List(items) if work::open() => Some(items),
             _ => None,
         }
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
         match self {
-            Document::Text(text) => Some(Cow::Borrowed(text)),
+            Document::Text(text) if work::text(text.len()) => Some(Cow::Borrowed(text)),
             _ => None,
         }
     }
 
     fn as_number(&self) -> Option<Number> {
+        work::look();
         match self {
             Document::Number(number) => Some(*number),
             _ => None,
@@ -62,6 +63,7 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
     }
 
     fn as_boolean(&self) -> Option<bool> {
+        work::look();
         match self {
             Document::Bool(bool) => Some(*bool),
             _ => None,
@@ -69,14 +71,17 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
     }
 
     fn is_null(&self) -> bool {
+        work::look();
         matches!(self, Document::Null)
     }
 
     fn is_number(&self) -> bool {
+        work::look();
         matches!(self, Document::Number(_))
     }
 
     fn json_type(&self) -> JsonType {
+        work::look();
         match self {
             Document::Null => JsonType::Null,
             Document::Bool(_) => JsonType::Boolean,
@@ -89,6 +94,7 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
 
     fn string_length(&self) -> Option<u64> {
         match self {
+            Document::Text(text) if !work::text(text.len()) => None,
             Document::Text(text) if text.is_ascii() => Some(text.len() as u64),
             Document::Text(text) => Some(text.chars().count() as u64),
             _ => None,
@@ -96,17 +102,34 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
+        work::look();
         match (self, expected) {
             (Document::Text(text), Value::String(expected)) => text == expected,
             (Document::Text(_), _) | (_, Value::String(_)) => false,
             (Document::Bool(bool), expected) => expected == bool,
             (Document::Null, expected) => expected.is_null(),
-            _ => cmp::equal(&Document::to_value(self), expected),
+            (Document::Number(number), Value::Number(expected)) => cmp::equal_numbers(number, expected),
+            (Document::List(items), Value::Array(expected)) => {
+                items.len() == expected.len()
+                    && work::below(items.len())
+                    && items.iter().zip(expected).all(|(item, expected)| item.equals_value(expected))
+            }
+            (Document::Map(members), Value::Object(expected)) => {
+                // Names are never there twice.
+                members.len() == expected.len()
+                    && work::below(members.len())
+                    && expected.iter().all(|(name, expected)| {
+                        members.get(name).is_some_and(|member| (&member).equals_value(expected))
+                    })
+            }
+            _ => false,
         }
     }
 
+    // Asked for by errors alone, to tell what they are about. Their paths tell that here, and a copy of the value with
+    // every error would be much more than all else.
     fn to_value(&self) -> Cow<'a, Value> {
-        Cow::Owned(Document::to_value(self))
+        Cow::Owned(Value::Null)
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
@@ -124,11 +147,13 @@ impl<'a> Object<'a, Borrowed> for &'a Members<'a> {
     }
 
     fn get(&self, key: &String) -> Option<&'a Document<'a>> {
-        Members::get(self, key)
+        work::look();
+        Members::get(self, key).filter(|_| work::below(1))
     }
 
     fn members(&self) -> MembersIter<'a> {
-        MembersIter(self.iter())
+        let seen: &'a [(Cow<'a, str>, Document<'a>)] = if work::below(self.len()) { &self.0 } else { &[] };
+        MembersIter(seen.iter())
     }
 }
 
@@ -139,7 +164,8 @@ impl<'a> Iterator for MembersIter<'a> {
     type Item = (&'a str, &'a Document<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(name, value)| (&**name, value))
+        let (name, value) = self.0.next()?;
+        (name.len() <= work::SHORT || work::text(name.len())).then_some((&**name, value))
     }
 }
 
@@ -152,7 +178,12 @@ impl<'a> Array<'a, Borrowed> for &'a [Document<'a>] {
     }
 
     fn elements(&self) -> std::slice::Iter<'a, Document<'a>> {
-        <[Document<'a>]>::iter(self)
+        let seen: &'a [Document<'a>] = if work::below(<[Document<'a>]>::len(self)) { self } else { &[] };
+        seen.iter()
+    }
+
+    fn is_unique(&self) -> bool {
+        self.len() < 2 || !work::below(self.iter().map(Document::count).sum()) || unique::all(self)
     }
 }
 

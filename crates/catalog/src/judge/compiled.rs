@@ -13,7 +13,7 @@ use crate::document::{Document, Unreadable};
 use crate::entry::{Mode, Set};
 use crate::report::{Finding, Subject};
 use crate::rules::{CompiledRule, SetValues, Steps};
-use crate::schema::{self, Schema, bounded};
+use crate::schema::{self, Schema, bounded, violation};
 use crate::transitions::{Machines, StateRule};
 
 /// A definition with all that is worked out of it. What it shares with the one after a change of a set is shared.
@@ -108,9 +108,9 @@ impl Compiled {
         if let Some(rule) = &self.definition.entity {
             judge_entity(rule, event, &document, &mut violations);
         }
-        if !self.schema.accepts(&document) {
-            let left = VIOLATIONS_MAX - violations.len();
-            violations.extend(self.schema.explain(&document, left));
+        let broken = self.schema.judge(&document, VIOLATIONS_MAX - violations.len());
+        if !broken.is_empty() {
+            violations.extend(broken);
             return violations;
         }
         let steps = Steps::for_one_event();
@@ -129,11 +129,8 @@ impl Compiled {
             .successor
             .as_ref()
             .map_or_else(String::new, |(name, version)| format!("; use {name} in version {version}"));
-        violations.push(Violation {
-            path: "/version".to_owned(),
-            code: code::TYPE_SUNSET,
-            message: bounded(format!("this version is not taken any more since {sunset}{instead}")),
-        });
+        let message = format!("this version is not taken any more since {sunset}{instead}");
+        violations.push(violation("/version".to_owned(), code::TYPE_SUNSET, message));
     }
 }
 
@@ -172,15 +169,13 @@ pub(crate) fn of_rule(index: usize, message: String) -> Finding {
 pub(crate) fn of_unreadable(unreadable: &Unreadable) -> Violation {
     match unreadable {
         Unreadable::Number(path) => schema::out_of_range(path),
-        Unreadable::Fault(fault) => {
-            Violation { path: "/data".to_owned(), code: code::JSON_SYNTAX, message: fault.to_string() }
-        }
+        Unreadable::Fault(fault) => violation("/data".to_owned(), code::JSON_SYNTAX, fault.to_string()),
     }
 }
 
 fn judge_entity(rule: &EntityRule, event: &Event, data: &Document<'_>, violations: &mut Vec<Violation>) {
     let mut add = |path: String, code: &'static str, message: String| {
-        violations.push(Violation { path, code, message: bounded(message) });
+        violations.push(violation(path, code, message));
     };
     let Some(entity) = &event.entity else {
         add("/entity".to_owned(), code::ENTITY_MISSING, format!("must name the {} it happened to", rule.kind));

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error_at;
 use super::structure::percent_decode;
+use crate::document::Allowance;
 use crate::report::Finding;
 
 /// Schemas that apply to one value, each as often as it is asked.
@@ -19,25 +20,63 @@ const CHAIN_MAX: usize = 100;
 /// Levels of a document that are looked at to find out whether a schema multiplies.
 const LEVELS: usize = 8;
 /// From so many schemas on, along one way into a document, judging is costly.
-const COSTLY: u64 = 1_000;
+const COSTLY: u64 = 200;
+/// Schemas that take as long as holding a name against a pattern.
+const NAME_PATTERN: u64 = 64;
+/// Steps that judging one document may take: every look at a value is one, and every 16 bytes of a text are. That is
+/// some ten nanoseconds, so that no document takes longer than a tenth of a second.
+const JUDGED_STEPS: u64 = 4_000_000;
+/// The same for saying everything that is wrong; and for the first thing.
+const EXPLAINED_STEPS: u64 = 250_000;
+const FIRST_STEPS: u64 = 1_000_000;
+/// Schemas that apply to one value and take as long as one step where they do not even look at it.
+const PER_STEP: u64 = 64;
 
 /// What it costs to judge by a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     /// The most schemas that apply to one value, each as often as it is asked.
-    pub applied: u64,
+    judged: u64,
+    /// Those of them that hold for no value, and are not even looked at to say so.
+    refusing: u64,
     /// The schemas that apply along one way into a document, to all values on it.
-    pub along: u64,
+    along: u64,
+    /// What the patterns of the schema cost.
+    patterns: Patterns,
 }
+
+/// What matching the slowest of a schema's patterns costs, for one byte of a text, in steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Patterns(pub u64);
 
 impl Cost {
     pub(super) fn is_costly(self) -> bool {
-        self.along > COSTLY
+        self.along > COSTLY || self.patterns.0 > 1
+    }
+
+    /// What judging one document may take.
+    pub(super) fn to_judge(self) -> Allowance {
+        Allowance { steps: JUDGED_STEPS, per_value: 1 + self.judged / PER_STEP, per_byte: self.patterns.0 }
+    }
+
+    /// What saying everything that is wrong with a document may take. Every step may find something, which is kept for
+    /// a while.
+    pub(super) fn to_explain(self) -> Allowance {
+        Allowance {
+            steps: EXPLAINED_STEPS,
+            per_value: 1 + self.judged / PER_STEP + self.refusing,
+            per_byte: self.patterns.0,
+        }
+    }
+
+    /// What saying the first thing may take. All that is wrong with its alternatives is kept for a while.
+    pub(super) fn to_explain_first(self) -> Allowance {
+        Allowance { steps: FIRST_STEPS, ..self.to_explain() }
     }
 }
 
 /// Finds out what a schema costs; refuses it where what applies to one value is too much, or without an end.
-pub(super) fn of(root: &Value) -> Result<Cost, Vec<Finding>> {
+pub(super) fn of(root: &Value, patterns: Patterns) -> Result<Cost, Vec<Finding>> {
     let mut graph = Graph::new(root);
     let mut found = Vec::new();
     // What is found while looking at one schema is looked at later; all lie within one document, so this ends.
@@ -53,13 +92,14 @@ pub(super) fn of(root: &Value) -> Result<Cost, Vec<Finding>> {
         visiting: vec![false; found.len()],
         order: Vec::with_capacity(found.len()),
     };
-    let mut applied = 0;
+    let (mut judged, mut refusing) = (0, 0);
     for node in 0..found.len() {
         let spent = count.visit(node, 1).map_err(|excess| vec![excess.told(&graph, node)])?;
-        applied = applied.max(spent.explained);
+        judged = spent.explained.max(judged);
+        refusing = spent.refusing.max(refusing);
     }
     let order = std::mem::take(&mut count.order);
-    Ok(Cost { applied, along: along(&found, &order) })
+    Ok(Cost { judged, refusing, along: along(&found, &order), patterns })
 }
 
 /// The schemas that apply along the worst way into a document of [`LEVELS`] levels.
@@ -70,7 +110,7 @@ fn along(links: &[Links], order: &[usize]) -> u64 {
         for &node in order {
             let Some(links) = links.get(node) else { continue };
             let at = |costs: &[u64], node: &usize| costs.get(*node).copied().unwrap_or_default();
-            let beside = links.beside.iter().fold(1_u64, |sum, (to, _)| sum.saturating_add(at(&here, to)));
+            let beside = links.beside.iter().fold(1 + links.more, |sum, (to, _)| sum.saturating_add(at(&here, to)));
             let deeper = links.below.iter().map(|to| at(&below, to)).max().unwrap_or_default();
             if let Some(here) = here.get_mut(node) {
                 *here = beside.saturating_add(deeper);
@@ -101,6 +141,10 @@ struct Links {
     below: Vec<usize>,
     /// Whether it asks which members or elements the others have looked at.
     unevaluated: bool,
+    /// What it asks by itself, beyond one schema's share.
+    more: u64,
+    /// Whether it holds for nothing.
+    refuses: bool,
 }
 
 /// How often schemas are asked, all in all, to judge one value by one schema.
@@ -112,6 +156,8 @@ struct Spent {
     marked: u64,
     /// To know why it does not hold.
     explained: u64,
+    /// To know it of schemas that hold for nothing.
+    refusing: u64,
     /// The longest chain.
     chain: usize,
 }
@@ -168,7 +214,8 @@ impl Count<'_> {
         }
         let links = self.links;
         let Some(links) = links.get(node) else { return Ok(Spent::default()) };
-        let mut sum = Spent { judged: 1, marked: 1, explained: 1, chain: 1 };
+        let own = 1 + links.more;
+        let mut sum = Spent { judged: own, marked: own, explained: own, refusing: links.refuses.into(), chain: 1 };
         for &(to, how) in &links.beside {
             let spent = self.visit(to, depth + 1)?;
             sum.judged = sum.judged.saturating_add(spent.judged);
@@ -179,6 +226,7 @@ impl Count<'_> {
                 How::Asked => spent.judged,
             };
             sum.explained = sum.explained.saturating_add(explained);
+            sum.refusing = sum.refusing.saturating_add(spent.refusing);
             sum.chain = sum.chain.max(spent.chain + 1);
         }
         if links.unevaluated {
@@ -258,6 +306,7 @@ impl<'s> Graph<'s> {
 
     fn links(&mut self, node: &'s Value) -> Links {
         let mut links = Links::default();
+        links.refuses = *node == Value::Bool(false);
         let Value::Object(members) = node else { return links };
         for (keyword, value) in members {
             match (keyword.as_str(), value) {
@@ -273,7 +322,12 @@ impl<'s> Graph<'s> {
                 ("dependentSchemas" | "dependencies", Value::Object(named)) => {
                     self.beside(named.values().filter(|value| !value.is_array()), How::Must, &mut links);
                 }
-                ("properties" | "patternProperties", Value::Object(named)) => self.below(named.values(), &mut links),
+                ("properties" | "patternProperties", Value::Object(named)) => {
+                    if keyword == "patternProperties" {
+                        links.more += NAME_PATTERN * named.len() as u64;
+                    }
+                    self.below(named.values(), &mut links);
+                }
                 ("prefixItems" | "items", Value::Array(items)) => self.below(items, &mut links),
                 ("unevaluatedProperties" | "unevaluatedItems", schema) => {
                     links.unevaluated = true;
@@ -337,3 +391,6 @@ impl<'s> Graph<'s> {
         String::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

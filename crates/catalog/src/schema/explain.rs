@@ -11,16 +11,23 @@ use crate::pointer::escape;
 const MESSAGE_CHARS_MAX: usize = 300;
 /// Values that a message lists.
 const LISTED_MAX: usize = 12;
+/// Alternatives that are compared with each other, and what is compared of each.
+const COMPARED_MAX: usize = 50;
+/// Characters of a path.
+const PATH_CHARS_MAX: usize = 512;
 /// Characters of one value in a message.
 const VALUE_CHARS_MAX: usize = 40;
 
 /// Adds what an error says. An error about several members becomes a violation for each.
 pub(super) fn add(error: &ValidationError<'_>, violations: &mut Vec<Violation>, max: usize) {
     let at = format!("/data{}", error.instance_path().as_str());
+    if violations.len() >= max {
+        return;
+    }
     let mut push = |path: String, code: &'static str, message: String| {
         let known = violations.iter().any(|known| known.path == path && known.code == code);
         if !known && violations.len() < max {
-            violations.push(Violation { path, code, message: bounded(message) });
+            violations.push(violation(path, code, message));
         }
     };
     match error.kind() {
@@ -66,12 +73,16 @@ fn closest<'e>(context: &'e [Vec<ValidationError<'static>>], depth: usize) -> Ve
     let least = meant.iter().map(|branch| branch.len()).min().unwrap_or_default();
     meant.retain(|branch| branch.len() == least);
     let Some((first, others)) = meant.split_first() else { return Vec::new() };
-    let same = |a: &ValidationError<'_>, b: &ValidationError<'_>| {
-        a.instance_path() == b.instance_path() && a.to_string() == b.to_string()
+    if others.is_empty() {
+        return first.iter().collect();
+    }
+    let said = |branch: &'e [ValidationError<'static>]| -> Vec<(&'e str, String)> {
+        let looked_at = branch.iter().take(COMPARED_MAX);
+        looked_at.map(|error| (error.instance_path().as_str(), say(error.kind()).1)).collect()
     };
-    let said_by_all =
-        |error: &&ValidationError<'static>| others.iter().all(|all| all.iter().any(|one| same(one, error)));
-    first.iter().filter(said_by_all).collect()
+    let others: Vec<_> = others.iter().take(COMPARED_MAX).map(|branch| said(branch)).collect();
+    let said_by_all = |said: &(&str, String)| others.iter().all(|other| other.contains(said));
+    first.iter().zip(said(first)).filter(|(_, said)| said_by_all(said)).map(|(error, _)| error).collect()
 }
 
 /// The code and the words for everything that concerns one value.
@@ -216,6 +227,18 @@ fn value(value: &Value) -> String {
     }
     let short: String = text.chars().take(VALUE_CHARS_MAX).collect();
     format!("{short}…")
+}
+
+/// A violation within the bounds of its parts: a path that is too long leads as far as it may, to something that holds
+/// what is meant.
+pub(crate) fn violation(mut path: String, code: &'static str, message: String) -> Violation {
+    if path.len() > PATH_CHARS_MAX
+        && let Some((end, _)) = path.char_indices().nth(PATH_CHARS_MAX + 1)
+    {
+        let end = path[..end].rfind('/').unwrap_or_default();
+        path.truncate(end);
+    }
+    Violation { path, code, message: bounded(message) }
 }
 
 /// A message within its bound.

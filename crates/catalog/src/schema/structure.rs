@@ -1,11 +1,12 @@
 //! What a schema is made of: its draft, its bounds, its references, patterns and formats.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
-use super::{error_at, options};
+use super::cost::Patterns;
+use super::{PATTERN_COSTS, bounded_options, error_at, options};
 use crate::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use crate::pointer::escape;
 use crate::report::{Finding, Severity};
@@ -133,21 +134,27 @@ fn too_large() -> Finding {
     error_at("/schema".to_owned(), "schema_too_large", format!("holds more than {SCHEMA_NODES_MAX} schemas"))
 }
 
-/// Checks references, patterns, and what stands where it has no meaning. Returns what is no mistake.
-pub(super) fn check(schema: &Value, draft: Draft) -> Result<Vec<Finding>, Vec<Finding>> {
+/// Checks references, patterns, and what stands where it has no meaning. Returns what is no mistake, and what the
+/// patterns cost.
+pub(super) fn check(schema: &Value, draft: Draft) -> Result<(Vec<Finding>, Patterns), Vec<Finding>> {
     let mut ids = HashSet::new();
     walk(schema, "", SCHEMA_DEPTH_MAX, &mut |value, _| {
         if let Some(id) = value.get("$id").and_then(Value::as_str) {
             ids.insert(id.trim_end_matches('#'));
         }
     });
-    let mut found = Found { root: schema, draft, ids, errors: Vec::new(), remarks: Vec::new() };
+    let mut found =
+        Found { root: schema, draft, ids, errors: Vec::new(), remarks: Vec::new(), patterns: HashMap::new() };
     walk(schema, "/schema", SCHEMA_DEPTH_MAX, &mut |value, path| {
         if let Value::Object(members) = value {
             found.look(members, path);
         }
     });
-    if found.errors.is_empty() { Ok(found.remarks) } else { Err(found.errors) }
+    if !found.errors.is_empty() {
+        return Err(found.errors);
+    }
+    let slowest = found.patterns.into_values().flatten().max().unwrap_or_default();
+    Ok((found.remarks, Patterns(slowest)))
 }
 
 struct Found<'s> {
@@ -157,6 +164,8 @@ struct Found<'s> {
     ids: HashSet<&'s str>,
     errors: Vec<Finding>,
     remarks: Vec<Finding>,
+    /// What every pattern costs; none of those that are not taken.
+    patterns: HashMap<String, Option<u64>>,
 }
 
 impl Found<'_> {
@@ -241,8 +250,9 @@ impl Found<'_> {
     }
 
     fn pattern(&mut self, pattern: &str, path: String) {
-        let alone = serde_json::json!({ "pattern": pattern });
-        if options(self.draft).build(&alone).is_err() {
+        let draft = self.draft;
+        let cost = *self.patterns.entry(pattern.to_owned()).or_insert_with(|| pattern_cost(pattern, draft));
+        if cost.is_none() {
             self.errors.push(error_at(
                 path,
                 "schema_pattern",
@@ -252,6 +262,13 @@ impl Found<'_> {
             ));
         }
     }
+}
+
+/// What matching a byte of a text costs; none where the pattern cannot be matched in linear time, or is too large.
+fn pattern_cost(pattern: &str, draft: Draft) -> Option<u64> {
+    let alone = serde_json::json!({ "pattern": pattern });
+    let fits = |bytes| bounded_options(draft, bytes).build(&alone).is_ok();
+    PATTERN_COSTS.iter().find(|(bytes, _)| fits(*bytes)).map(|(_, cost)| *cost)
 }
 
 /// A fragment of a reference with its percent escapes resolved.
