@@ -78,7 +78,7 @@ pub struct Override {
     #[schema(example = "1")]
     pub version: Option<String>,
     /// The reason. It is kept in the history.
-    #[schema(min_length = 1, max_length = 1000, example = "nobody reads it yet")]
+    #[schema(min_length = 1, max_length = 500, example = "nobody reads it yet")]
     pub reason: String,
 }
 

@@ -436,7 +436,10 @@ async fn drafts_can_be_deleted_and_what_is_promised_cannot() {
 #[tokio::test]
 async fn a_service_changes_only_what_it_owns() {
     let server = Server::start().await;
-    let (sales, hr) = (server.service("sales").await, server.service("hr").await);
+    let key = async |service: &str| {
+        server.key(&json!({"role": "producer", "service": service, "type_prefixes": ["sales."]})).await
+    };
+    let (sales, hr) = (key("sales").await, key("hr").await);
     let (path, own) = (path_of(&definition(CREATED)), definition(CREATED));
     hr.put(&path).json(&own).send().await.problem(403, "forbidden");
     sales.put(&path).json(&own).send().await.expect(201);

@@ -15,8 +15,8 @@ use tidings_store::{
     Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
     CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
     Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
-    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search,
-    Store, TailSlice, TenantRow,
+    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
+    RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
 
