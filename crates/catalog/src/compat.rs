@@ -34,6 +34,7 @@ mod formula;
 mod language;
 mod numbers;
 mod objects;
+mod outline;
 mod read;
 mod solve;
 mod texts;
@@ -47,7 +48,7 @@ use serde_json::Value;
 
 use crate::definition::Compatibility;
 use document::Document;
-use formula::{Arena, Claim, Id};
+use formula::{Arena, Claim, Id, Kind, Kinds};
 use read::Gap;
 use solve::{Outcome, Solver};
 use witness::Judges;
@@ -56,7 +57,7 @@ use witness::Judges;
 const STEPS_MAX: usize = 1_000_000;
 /// Steps of all proofs for one change.
 const CHANGE_STEPS_MAX: usize = 50_000_000;
-/// Steps that a comparison counts for at least: reading two schemas takes its time too.
+/// Steps that a comparison counts for besides: reading two schemas takes its time too.
 const COMPARISON_STEPS_MIN: usize = 2_000;
 /// Steps that the search for a witness counts for.
 const WITNESS_STEPS: usize = 50_000;
@@ -132,8 +133,13 @@ impl Budget {
         Self(Cell::new(CHANGE_STEPS_MAX))
     }
 
+    /// As much as comparisons that nobody counts may take.
+    const fn unlimited() -> Self {
+        Self(Cell::new(usize::MAX))
+    }
+
     fn spend(&self, steps: usize) {
-        self.0.set(self.0.get().saturating_sub(steps.max(COMPARISON_STEPS_MIN)));
+        self.0.set(self.0.get().saturating_sub(steps));
     }
 
     fn is_spent(&self) -> bool {
@@ -141,13 +147,18 @@ impl Budget {
     }
 }
 
+/// How a mode looks at what is written, and at what is read.
+const fn views(mode: Compatibility) -> (View, View) {
+    if matches!(mode, Compatibility::Published) { (View::Closed, View::Open) } else { (View::AsIs, View::AsIs) }
+}
+
 /// Compares a new schema with earlier ones, oldest first, as a mode demands; gives every comparison that was made.
 #[must_use]
 pub fn judge(mode: Compatibility, earlier: &[&Value], new: &Value) -> Vec<Judged> {
-    judge_within(mode, earlier, new, &Budget(Cell::new(usize::MAX)))
+    judge_within(mode, earlier, new, &Budget::unlimited())
 }
 
-/// The same within a budget. What there is no work left for is *unknown*, with that as the reason.
+/// The same with a bound on the work; what it leaves no room for is *unknown*.
 #[must_use]
 pub fn judge_within(mode: Compatibility, earlier: &[&Value], new: &Value, budget: &Budget) -> Vec<Judged> {
     use Compatibility as Mode;
@@ -161,97 +172,147 @@ pub fn judge_within(mode: Compatibility, earlier: &[&Value], new: &Value, budget
         Mode::Full => (&[Backward, Forward], false),
         Mode::FullTransitive | Mode::Published => (&[Backward, Forward], true),
     };
-    let views = if mode == Mode::Published { (View::Closed, View::Open) } else { (View::AsIs, View::AsIs) };
+    let views = views(mode);
     let first = if transitive { 0 } else { earlier.len().saturating_sub(1) };
     let mut judged = Vec::new();
     for (against, schema) in earlier.iter().enumerate().skip(first) {
         for direction in directions {
             let (narrow, wide) = if *direction == Backward { (*schema, new) } else { (new, *schema) };
-            let verdict = includes_within(narrow, views.0, wide, views.1, budget);
+            let verdict = includes_within(Look(narrow, views.0), Look(wide, views.1), budget);
             judged.push(Judged { direction: *direction, against, verdict });
         }
     }
     judged
 }
 
+/// What a promise still holds after a later revision broke it, and this was allowed: `None` where the new schema keeps
+/// that, or breaks the promise in no other way than was allowed then.
+///
+/// Backward, documents of the earlier schema count that the later one still lets in. Forward, a document of the new
+/// schema does not count if the later one, too, has it, or has what is left of it without the members that the later
+/// one does not declare, and the earlier one refuses that already.
+#[must_use]
+pub fn judge_after_break(
+    mode: Compatibility,
+    direction: Direction,
+    earlier: &Value,
+    later: &Value,
+    new: &Value,
+    budget: &Budget,
+) -> Option<Verdict> {
+    let (written, read) = views(mode);
+    let judged = match direction {
+        Direction::Backward => {
+            Question { narrow: &[Look(earlier, written), Look(later, read)], wide: &[Look(new, read)], excusing: None }
+                .judge(budget)
+        }
+        Direction::Forward => Question {
+            narrow: &[Look(new, written)],
+            wide: &[Look(earlier, read), Look(later, written)],
+            excusing: (mode == Compatibility::Published).then_some(Look(later, written)),
+        }
+        .judge(budget),
+    };
+    match judged {
+        Ok(Ok(_)) => None,
+        // What of this is proved by documents that are excused is not known.
+        Ok(Err(Verdict::Unknown { .. })) if direction == Direction::Forward => None,
+        Ok(Err(verdict)) => Some(verdict),
+        Err(gap) => Some(gap.into()),
+    }
+}
+
 /// Whether every document of the narrow schema, seen one way, is a document of the wide one, seen another way.
 #[must_use]
 pub fn includes(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View) -> Verdict {
-    includes_within(narrow, narrow_view, wide, wide_view, &Budget(Cell::new(usize::MAX)))
+    includes_within(Look(narrow, narrow_view), Look(wide, wide_view), &Budget::unlimited())
 }
 
-fn includes_within(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View, budget: &Budget) -> Verdict {
-    if budget.is_spent() {
-        return Verdict::Unknown {
-            path: String::new(),
-            reason: "the comparisons of the change take too long all together: change less at once".to_owned(),
-        };
-    }
-    compare(narrow, narrow_view, wide, wide_view, budget)
-        .unwrap_or_else(|gap| Verdict::Unknown { path: gap.path, reason: gap.reason })
-}
-
-fn compare(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View, budget: &Budget) -> Result<Verdict, Gap> {
-    let proved = prove(narrow, narrow_view, wide, wide_view);
-    budget.spend(match &proved {
-        Ok(Ok(proof)) => proof.steps,
-        Ok(Err(open)) => open.solver.steps() + WITNESS_STEPS,
-        Err(_) => 0,
-    });
-    match proved? {
-        Ok(proof) => doubt::doubt(narrow, wide, &proof).map_or(Ok(Verdict::Compatible), Err),
-        Err(open) => open.look_for_a_witness(),
+/// The same with a bound on the work.
+#[must_use]
+pub(crate) fn includes_within(narrow: Look<'_>, wide: Look<'_>, budget: &Budget) -> Verdict {
+    match (Question { narrow: &[narrow], wide: &[wide], excusing: None }).judge(budget) {
+        Ok(Ok(proof)) => doubt::doubt(narrow.0, wide.0, &proof).map_or(Verdict::Compatible, Verdict::from),
+        Ok(Err(verdict)) => verdict,
+        Err(gap) => gap.into(),
     }
 }
 
-/// That every document of the one is one of the other, and what else was seen on the way.
+impl From<Gap> for Verdict {
+    fn from(gap: Gap) -> Self {
+        Self::Unknown { path: gap.path, reason: gap.reason }
+    }
+}
+
+/// A schema and how it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a>(pub(crate) &'a Value, pub(crate) View);
+
+/// Whether every document that all of the narrow schemas let in is let in by one of the wide ones.
+struct Question<'a> {
+    narrow: &'a [Look<'a>],
+    wide: &'a [Look<'a>],
+    excusing: Option<Look<'a>>,
+}
+
+/// That it is so, and what else was seen on the way.
 struct Proof {
     narrow_is_empty: bool,
     wide_is_everything: bool,
-    steps: usize,
+    /// Why it may be so only because of how a schema was closed.
+    hidden: Option<Gap>,
 }
 
-/// A question to which there is no proof.
-struct Open {
-    solver: Solver,
-    narrow: Side,
-    wide: Side,
-    /// Documents that may tell the two apart.
-    examples: Vec<Value>,
-}
-
-fn prove(narrow: &Value, narrow_view: View, wide: &Value, wide_view: View) -> Result<Result<Proof, Box<Open>>, Gap> {
-    let mut arena = Arena::new();
-    let narrow = Side::new(&mut arena, narrow, narrow_view)?;
-    let wide = Side::new(&mut arena, wide, wide_view)?;
-    let mut solver = Solver::new(arena);
-    Ok(match solver.solve([Claim::yes(narrow.id), Claim::no(wide.id)]) {
-        Outcome::Nothing => Ok(Proof {
-            narrow_is_empty: solver.solve([Claim::yes(narrow.id)]).is_nothing(),
-            wide_is_everything: solver.solve([Claim::no(wide.id)]).is_nothing(),
-            steps: solver.steps(),
-        }),
-        Outcome::Perhaps(examples) => Err(Box::new(Open { solver, narrow, wide, examples })),
-    })
-}
-
-impl Open {
-    fn look_for_a_witness(self) -> Result<Verdict, Gap> {
-        let Self { mut solver, narrow, wide, examples } = self;
-        let of_narrow = match solver.solve([Claim::yes(narrow.id)]) {
+impl Question<'_> {
+    /// A proof, or a verdict that it is not so or not known.
+    fn judge(&self, budget: &Budget) -> Result<Result<Proof, Verdict>, Gap> {
+        if budget.is_spent() {
+            let reason = "the comparisons of the change take too long all together: change less at once".to_owned();
+            return Err(Gap { path: String::new(), reason });
+        }
+        budget.spend(COMPARISON_STEPS_MIN);
+        let mut arena = Arena::new();
+        let sides = |arena: &mut Arena, looks: &[Look<'_>]| -> Result<Vec<Side>, Gap> {
+            looks.iter().map(|look| Side::new(arena, *look)).collect()
+        };
+        let (narrow, wide) = (sides(&mut arena, self.narrow)?, sides(&mut arena, self.wide)?);
+        let excusing = self.excusing.map(|look| Side::new(&mut arena, look)).transpose()?;
+        let mut solver = Solver::new(arena);
+        let all = || narrow.iter().map(|side| Claim::yes(side.id));
+        let none = || wide.iter().map(|side| Claim::no(side.id));
+        let examples = match solver.solve(all().chain(none())) {
+            Outcome::Nothing => {
+                let proof = Proof {
+                    narrow_is_empty: solver.solve(all()).is_nothing(),
+                    wide_is_everything: solver.solve(none()).is_nothing(),
+                    hidden: narrow.into_iter().find_map(|side| side.hidden(&mut solver)),
+                };
+                budget.spend(solver.steps());
+                return Ok(Ok(proof));
+            }
+            Outcome::Perhaps(examples) => examples,
+        };
+        let of_narrow = match solver.solve(all()) {
             Outcome::Nothing => Vec::new(),
             Outcome::Perhaps(examples) => examples,
         };
-        let judges = Judges { narrow: narrow.validators, wide: wide.validators };
+        budget.spend(solver.steps().saturating_add(WITNESS_STEPS));
+        let gap = wide.iter().chain(&narrow).flat_map(|side| &side.gaps).next().cloned();
+        let judges = Judges {
+            narrow: narrow.into_iter().flat_map(|side| side.validators).collect(),
+            wide: wide.into_iter().map(|side| side.validators).collect(),
+            excusing: excusing.map_or_else(Vec::new, |side| side.validators),
+        };
         if let Some(witness) = judges.find(examples, of_narrow) {
             let (path, reason) = judges
                 .wide
                 .iter()
+                .flatten()
                 .find_map(|validator| explain::explain(validator, &witness))
                 .unwrap_or_else(|| (String::new(), "the document is refused".to_owned()));
-            return Ok(Verdict::Breaking { witness, path, reason });
+            return Ok(Err(Verdict::Breaking { witness, path, reason }));
         }
-        Err(wide.gaps.into_iter().chain(narrow.gaps).next().unwrap_or_else(|| Gap {
+        let gap = gap.unwrap_or_else(|| Gap {
             path: String::new(),
             reason: if solver.exhausted {
                 "the schemas are too large or too deep to be compared within bounds".to_owned()
@@ -259,8 +320,16 @@ impl Open {
                 "it could not be proved that they agree, and no document was found that shows that they do not"
                     .to_owned()
             },
-        }))
+        });
+        Ok(Err(gap.into()))
     }
+}
+
+/// Whether it is proved that every document of the one is a document of the other, both as they stand.
+fn is_within(narrow: &Value, wide: &Value) -> bool {
+    let (narrow, wide) = ([Look(narrow, View::AsIs)], [Look(wide, View::AsIs)]);
+    let question = Question { narrow: &narrow, wide: &wide, excusing: None };
+    matches!(question.judge(&Budget::unlimited()), Ok(Ok(_)))
 }
 
 /// One schema under comparison, in its view.
@@ -268,24 +337,54 @@ struct Side {
     id: Id,
     gaps: Vec<Gap>,
     validators: Vec<Validator>,
+    /// Places that were closed: where, the schema there, and what it was.
+    closed: Vec<(String, Id, Id)>,
+    doubts: Vec<Gap>,
 }
 
 impl Side {
-    fn new(arena: &mut Arena, schema: &Value, view: View) -> Result<Self, Gap> {
+    fn new(arena: &mut Arena, Look(schema, view): Look<'_>) -> Result<Self, Gap> {
         let unreadable = |reason: String| Gap { path: String::new(), reason };
         let original = Document::new(schema).map_err(unreadable)?;
-        let (text, together) = view::rewrite(&original, view)?;
-        let seen = Document::new(&text).map_err(unreadable)?;
-        let mut side = Self { id: Arena::TRUE, gaps: Vec::new(), validators: Vec::new() };
-        let mut ids = Vec::new();
-        for document in [Some(&seen), together.then_some(&original)].into_iter().flatten() {
-            let (id, gaps) = read::read(arena, document);
-            ids.push(id);
-            side.gaps.extend(gaps);
-            side.validators.push(validator(&document.root).map_err(unreadable)?);
+        let rewritten = view::rewrite(&original, view)?;
+        let seen = Document::new(&rewritten.text).map_err(unreadable)?;
+        let (places, places_seen): (Vec<String>, Vec<String>) = rewritten.places.into_iter().unzip();
+        let read_seen = read::read(arena, &seen, &places_seen);
+        let mut side = Self {
+            id: read_seen.root,
+            gaps: read_seen.gaps,
+            validators: vec![validator(&seen.root).map_err(unreadable)?],
+            closed: Vec::new(),
+            doubts: rewritten.doubts,
+        };
+        if rewritten.together || !places.is_empty() {
+            let read = read::read(arena, &original, &places);
+            if rewritten.together {
+                side.id = arena.and(vec![side.id, read.root]);
+                side.gaps.extend(read.gaps);
+                side.validators.push(validator(&original.root).map_err(unreadable)?);
+            }
+            let ids = read_seen.places.into_iter().zip(read.places);
+            side.closed = places.into_iter().zip(ids).map(|(at, (closed, open))| (at, closed, open)).collect();
         }
-        side.id = arena.and(ids);
         Ok(side)
+    }
+
+    /// Where nothing is left by being closed, so that every change below it would pass.
+    fn hidden(self, solver: &mut Solver) -> Option<Gap> {
+        let empty = self.closed.into_iter().find(|(_, closed, open)| {
+            [Kind::Object, Kind::Array].into_iter().any(|kind| {
+                let kind = solver.arena.kinds(Kinds::NONE.with(kind));
+                let mut is_empty = |id: Id| solver.solve([Claim::yes(kind), Claim::yes(id)]).is_nothing();
+                is_empty(*closed) && !is_empty(*open)
+            })
+        });
+        let empty = empty.map(|(path, ..)| Gap {
+            path,
+            reason: "what is declared there is not enough for any document, so that it is not known what is written"
+                .to_owned(),
+        });
+        empty.or_else(|| self.doubts.into_iter().next())
     }
 }
 
@@ -297,8 +396,8 @@ impl Side {
 /// The reason, in one sentence, where the view of the schema is not well defined.
 pub fn seen(schema: &Value, view: View) -> Result<Vec<Value>, String> {
     let document = Document::new(schema)?;
-    let (text, together) = view::rewrite(&document, view).map_err(|gap| gap.reason)?;
-    Ok([text].into_iter().chain(together.then(|| schema.clone())).collect())
+    let rewritten = view::rewrite(&document, view).map_err(|gap| gap.reason)?;
+    Ok([rewritten.text].into_iter().chain(rewritten.together.then(|| schema.clone())).collect())
 }
 
 /// The validator that decides: formats are asserted, patterns take linear time, nothing is fetched.

@@ -14,6 +14,8 @@ fn check(rows: &[(Value, Value, bool, bool)]) {
             let verdict = includes(narrow, View::AsIs, wide, View::AsIs);
             match (&verdict, expected) {
                 (Verdict::Compatible, true) | (Verdict::Breaking { .. }, false) => {}
+                // Proved, and not answered: what has no documents is within everything.
+                (Verdict::Unknown { reason, .. }, true) if reason.contains("no document fulfils") => {}
                 _ => panic!("{narrow}\n within {wide}\n is {expected}, but: {verdict:?}"),
             }
         }
@@ -224,7 +226,12 @@ fn combinations_are_taken_apart() {
             true,
         ),
         (json!({"type": ["string", "null"]}), json!({"anyOf": [{"type": "null"}, {"type": "string"}]}), true, true),
-        (json!({"type": "number"}), json!({"anyOf": [{"minimum": 0}, {"maximum": 0}]}), true, false),
+        (
+            json!({"type": "number"}),
+            json!({"type": ["number", "null"], "anyOf": [{"minimum": 0}, {"maximum": 0}]}),
+            true,
+            false,
+        ),
         (
             json!({"not": {"type": "string"}}),
             json!({"type": ["null", "boolean", "number", "array", "object"]}),

@@ -153,13 +153,24 @@ impl Document {
     fn note_names(&mut self, schema: &Map<String, Value>, at: &str, resource: &str) -> Result<String, String> {
         let keyword = if self.draft == Draft::Draft4 { "id" } else { "$id" };
         let mut resource = resource.to_owned();
+        if let Some(Value::String(uri)) = schema.get("$schema")
+            && draft(uri) != Some(self.draft)
+        {
+            return Err(format!("the dialect {uri} at '{at}' is another one than that of the whole schema"));
+        }
         if self.lone_references() && schema.contains_key("$ref") {
-            return Ok(resource);
+            // By the draft it means nothing there, and validators take it for an anchor all the same.
+            return match schema.get(keyword) {
+                Some(Value::String(id)) if !at.is_empty() || id.contains('#') => {
+                    Err(format!("the identifier {id} beside a reference is not understood"))
+                }
+                _ => Ok(resource),
+            };
         }
         // Below `properties` a member of that name is a schema, and so is not a string.
         if let Some(Value::String(id)) = schema.get(keyword) {
             match id.split_once('#') {
-                Some(("", anchor)) => drop(self.anchors.insert((resource.clone(), anchor.to_owned()), at.to_owned())),
+                Some(("", anchor)) => self.note_anchor(&resource, anchor, at)?,
                 Some((_, anchor)) if !anchor.is_empty() => {
                     return Err(format!("the identifier {id} is not understood"));
                 }
@@ -174,10 +185,17 @@ impl Document {
         }
         for keyword in ["$anchor", "$dynamicAnchor"] {
             if let Some(Value::String(anchor)) = schema.get(keyword) {
-                self.anchors.insert((resource.clone(), anchor.clone()), at.to_owned());
+                self.note_anchor(&resource, anchor, at)?;
             }
         }
         Ok(resource)
+    }
+
+    fn note_anchor(&mut self, resource: &str, anchor: &str, at: &str) -> Result<(), String> {
+        match self.anchors.insert((resource.to_owned(), anchor.to_owned()), at.to_owned()) {
+            Some(other) if other != at => Err(format!("the anchor {anchor} stands at '{other}' and at '{at}'")),
+            _ => Ok(()),
+        }
     }
 }
 

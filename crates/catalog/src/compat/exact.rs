@@ -66,6 +66,12 @@ pub(super) fn is_multiple(value: &Exact, of: &Exact) -> bool {
     *of != whole(0) && (value / of).is_integer()
 }
 
+/// Whether validators find the multiples of this exactly, also among the largest doubles.
+pub(super) fn is_divisor(of: &Exact) -> bool {
+    let largest = Exact::from_integer(BigInt::from(1u64 << 53));
+    *of <= largest && *of >= Exact::new(BigInt::from(1), BigInt::from(1_000_000))
+}
+
 /// The smallest positive number that both divide.
 pub(super) fn common_multiple(a: &Exact, b: &Exact) -> Exact {
     // Reduced fractions: lcm(a/b, c/d) = lcm(a, c) / gcd(b, d).

@@ -58,8 +58,17 @@ impl<'s> Schema<'s> {
     }
 }
 
-/// Reads a document whole; gives its formula and what of it was not understood.
-pub(super) fn read(arena: &mut Arena, document: &Document) -> (Id, Vec<Gap>) {
+/// A document as formulas.
+pub(super) struct Read {
+    pub(super) root: Id,
+    /// The schemas at the places that were asked for.
+    pub(super) places: Vec<Id>,
+    /// What of it was not understood.
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// Reads a document whole.
+pub(super) fn read(arena: &mut Arena, document: &Document, places: &[String]) -> Read {
     let number = arena.next_document();
     let mut reader = Reader {
         arena,
@@ -72,14 +81,20 @@ pub(super) fn read(arena: &mut Arena, document: &Document) -> (Id, Vec<Gap>) {
         depth: 0,
     };
     let root = reader.schema("");
-    while let Some((pointer, slot)) = reader.unread.pop() {
-        let id = reader.schema(&pointer);
-        reader.arena.fill(slot, id);
-    }
-    (root, reader.gaps)
+    reader.read_deferred();
+    let places = places.iter().map(|at| reader.schema(at)).collect();
+    reader.read_deferred();
+    Read { root, places, gaps: reader.gaps }
 }
 
 impl Reader<'_> {
+    fn read_deferred(&mut self) {
+        while let Some((pointer, slot)) = self.unread.pop() {
+            let id = self.schema(&pointer);
+            self.arena.fill(slot, id);
+        }
+    }
+
     /// The schema at a pointer.
     pub(super) fn schema(&mut self, at: &str) -> Id {
         if let Some(id) = self.read.get(at) {
@@ -210,6 +225,9 @@ impl Reader<'_> {
         for (keyword, atom, open) in numbers {
             if let Some(Value::Number(number)) = schema.get(keyword) {
                 parts.push(match exact::of(number) {
+                    Some(exact) if keyword == "multipleOf" && !exact::is_divisor(&exact) => {
+                        self.gap(&schema.path(keyword), "validators do not calculate multiples of this exactly")
+                    }
                     Some(exact) => self.arena.atom(atom(exact, open)),
                     None => self.gap(&schema.path(keyword), "the number is too large to be compared"),
                 });

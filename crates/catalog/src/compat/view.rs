@@ -3,8 +3,10 @@
 //!
 //! - *Closed*, the producer's: what is not declared is not written. Where a document or a part of it is described (the
 //!   root, the members, the elements), and the description declares members, it gets `unevaluatedProperties: false`, so
-//!   that an `allOf`, and whichever branches of an `anyOf` hold, are closed as a whole and not each by itself. A
-//!   description with patterns or a schema for further members, or with a branch that declares nothing, is left open.
+//!   that an `allOf`, and whichever branches of an `anyOf` hold, are closed as a whole and not each by itself. What is
+//!   demanded, or spoken of in a condition, counts as declared, as if it were described by `true`. A description with
+//!   patterns or a schema for further members, with `additionalProperties: true` in so many words, with a branch that
+//!   declares nothing, or that demands more members than it declares, is left open.
 //! - *Open*, the consumer's: what is not known is skipped. `additionalProperties: false` and
 //!   `unevaluatedProperties: false` are lifted. Branches of a `oneOf` that were told apart by nothing else would then
 //!   hold together; a reader takes the first that fits, so such a `oneOf` becomes an `anyOf`.
@@ -20,7 +22,8 @@ use serde_json::{Map, Value};
 
 use super::View;
 use super::document::{Document, join};
-use super::read::Gap;
+use super::outline::{Outline, demanded, reference};
+use super::read::{Gap, keys};
 
 const LATEST: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -74,15 +77,36 @@ const LATER: [&str; 12] = [
     "$dynamicAnchor",
 ];
 
-/// Rewrites a schema; gives the text and whether it counts only together with the original.
-pub(super) fn rewrite(document: &Document, view: View) -> Result<(Value, bool), Gap> {
+/// A schema in its view.
+pub(super) struct Rewritten {
+    pub(super) text: Value,
+    /// Whether it counts only together with the original.
+    pub(super) together: bool,
+    /// Places that closing has to leave something of: pointers into the original and into the text.
+    pub(super) places: Vec<(String, String)>,
+    /// Why closing may have taken away more than it says.
+    pub(super) doubts: Vec<Gap>,
+}
+
+/// Rewrites a schema.
+pub(super) fn rewrite(document: &Document, view: View) -> Result<Rewritten, Gap> {
     if view == View::AsIs {
-        return Ok((document.root.clone(), false));
+        let text = document.root.clone();
+        return Ok(Rewritten { text, together: false, places: Vec::new(), doubts: Vec::new() });
     }
     if matches!(document.draft, Draft::Draft4 | Draft::Draft6) {
         return Err(gap("", "a schema older than draft 7 cannot be looked at as closed or open"));
     }
-    let mut rewriter = Rewriter { document, view, changed: BTreeSet::new(), fixed: Vec::new(), choices: Vec::new() };
+    let mut rewriter = Rewriter {
+        document,
+        view,
+        changed: BTreeSet::new(),
+        fixed: Vec::new(),
+        choices: Vec::new(),
+        places: BTreeSet::new(),
+        doubts: Vec::new(),
+        adds_names: false,
+    };
     let mut text = rewriter.schema("", Place::Whole)?;
     if let Value::Object(members) = &mut text {
         members.insert("$schema".to_owned(), LATEST.into());
@@ -90,14 +114,26 @@ pub(super) fn rewrite(document: &Document, view: View) -> Result<(Value, bool), 
     if let Some(at) = rewriter.fixed.iter().find(|at| rewriter.reaches_change(at)) {
         return Err(gap(at, "what is used the other way round here is also used as it is, and cannot be seen as both"));
     }
-    let mut together = false;
+    // Names that were added let through what an `unevaluatedProperties` of the schema's own refuses.
+    let mut together = rewriter.adds_names && mentions(&document.root, "unevaluatedProperties");
     for at in rewriter.choices.iter().filter(|at| rewriter.reaches_change(at)) {
         together |= view == View::Closed;
         if view == View::Open {
             open_choice(&mut text, at);
         }
     }
-    Ok((text, together))
+    let places = rewriter.places.iter().map(|at| (at.clone(), rewriter.in_text(at))).collect();
+    Ok(Rewritten { text, together, places, doubts: rewriter.doubts })
+}
+
+fn mentions(value: &Value, keyword: &str) -> bool {
+    match value {
+        Value::Object(members) => {
+            members.contains_key(keyword) || members.values().any(|value| mentions(value, keyword))
+        }
+        Value::Array(items) => items.iter().any(|item| mentions(item, keyword)),
+        _ => false,
+    }
 }
 
 fn gap(path: &str, reason: &str) -> Gap {
@@ -127,6 +163,11 @@ struct Rewriter<'a> {
     fixed: Vec<String>,
     /// Pointers to every `oneOf`.
     choices: Vec<String>,
+    /// Pointers to what closing has to leave something of.
+    places: BTreeSet<String>,
+    doubts: Vec<Gap>,
+    /// Whether names count as declared that the schema itself does not declare.
+    adds_names: bool,
 }
 
 impl Rewriter<'_> {
@@ -239,27 +280,30 @@ impl Rewriter<'_> {
     }
 
     fn close(&mut self, at: &str, place: Place, members: &mut Map<String, Value>) -> Result<(), Gap> {
-        for keyword in ["additionalProperties", "unevaluatedProperties"] {
-            if members.get(keyword) == Some(&Value::Bool(true)) {
-                members.remove(keyword);
-            }
+        if members.contains_key("contains") {
+            self.places.insert(at.to_owned());
         }
+        self.declare_mentioned(at, members);
         if place != Place::Whole {
             return Ok(());
         }
-        let mut outline = Outline::default();
-        self.outline(at, false, &mut Vec::new(), &mut outline);
-        if outline.says_otherwise || outline.names.is_empty() || (outline.has_free_branch && !outline.always_declares) {
+        let outline = Outline::of(self.document, at);
+        self.doubts.extend(outline.crossing(self.document).map(|at| {
+            gap(
+                &at,
+                "the same part is described in several places, and what one of them declares is missing in another",
+            )
+        }));
+        if !outline.is_closed_by_view() {
             return Ok(());
         }
         // A description that is closed by itself and also adds to another one would close that one, too.
         for other in &outline.wholes {
-            let mut own = Outline::default();
-            self.outline(other, false, &mut Vec::new(), &mut own);
-            if own.names != outline.names {
+            if Outline::of(self.document, other).names != outline.names {
                 return Err(gap(at, "it adds to a schema that describes a part of its own"));
             }
         }
+        self.places.insert(at.to_owned());
         self.changed.insert(at.to_owned());
         let simple = !["$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies"]
             .iter()
@@ -269,79 +313,43 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// What the schema at a pointer, and those that add to it, declare.
-    fn outline(&self, at: &str, conditional: bool, seen: &mut Vec<String>, into: &mut Outline) {
-        let Some(Value::Object(members)) = self.document.at(at) else { return };
-        if seen.iter().any(|pointer| pointer == at) {
+    /// Lets the names that a schema speaks of, and does not describe, count as declared by it.
+    fn declare_mentioned(&mut self, at: &str, members: &mut Map<String, Value>) {
+        let decides = ["additionalProperties", "unevaluatedProperties"];
+        if decides.iter().any(|keyword| members.contains_key(*keyword)) {
             return;
         }
-        seen.push(at.to_owned());
-        if !(members.contains_key("$ref") && self.document.lone_references()) {
-            self.outline_own(members, conditional, into);
-            for keyword in ["allOf", "anyOf", "oneOf"] {
-                let branches = members.get(keyword).and_then(Value::as_array).map_or(0, Vec::len);
-                for index in 0..branches {
-                    let path = format!("{}/{index}", join(at, keyword));
-                    let optional = keyword != "allOf";
-                    if optional {
-                        into.has_free_branch |= self.is_free(&path);
-                    }
-                    self.outline(&path, conditional || optional, seen, into);
-                }
-            }
-            for keyword in ["if", "then", "else"] {
-                self.outline(&join(at, keyword), true, seen, into);
-            }
-            for keyword in ["dependentSchemas", "dependencies"] {
-                for name in super::read::keys(members.get(keyword)) {
-                    self.outline(&join(&join(at, keyword), name), true, seen, into);
-                }
-            }
+        let mut mentioned = demanded(members);
+        for keyword in ["if", "not"].iter().filter(|keyword| members.contains_key(**keyword)) {
+            let of_condition = Outline::of(self.document, &join(at, keyword));
+            mentioned.extend(of_condition.names.into_iter().chain(of_condition.demanded));
         }
-        if let Some(pointer) = self.reference(members, at) {
-            if is_whole(&pointer) {
-                into.wholes.push(pointer.clone());
+        let declared: BTreeSet<String> = keys(members.get("properties")).cloned().collect();
+        for name in mentioned.difference(&declared) {
+            let properties = members.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(properties) = properties {
+                properties.insert(name.clone(), Value::Bool(true));
+                self.adds_names = true;
             }
-            self.outline(&pointer, conditional, seen, into);
         }
     }
 
-    fn outline_own(&self, members: &Map<String, Value>, conditional: bool, into: &mut Outline) {
-        let names: Vec<&String> = super::read::keys(members.get("properties")).collect();
-        into.always_declares |= !conditional && !names.is_empty();
-        into.names.extend(names.into_iter().cloned());
-        into.says_otherwise |= super::read::keys(members.get("patternProperties")).next().is_some();
-        let mut further = vec!["additionalProperties"];
-        if self.document.draft == Draft::Draft202012 {
-            further.push("unevaluatedProperties");
+    /// Where in the text that stands which stands at a pointer in the original.
+    fn in_text(&self, at: &str) -> String {
+        let (mut original, mut text) = (String::new(), String::new());
+        for segment in at.split('/').skip(1) {
+            let tuple = self.document.draft != Draft::Draft202012
+                && matches!(self.document.at(&join(&original, "items")), Some(Value::Array(_)));
+            text.push('/');
+            text.push_str(match segment {
+                "items" if tuple => "prefixItems",
+                "additionalItems" if tuple => "items",
+                other => other,
+            });
+            original.push('/');
+            original.push_str(segment);
         }
-        into.says_otherwise |= further.iter().any(|keyword| matches!(members.get(*keyword), Some(Value::Object(_))));
-    }
-
-    /// Whether a branch lets objects be anything.
-    fn is_free(&self, at: &str) -> bool {
-        match self.document.at(at) {
-            Some(Value::Bool(admits)) => *admits,
-            Some(Value::Object(members)) => {
-                let names_object = |value: &Value| match value {
-                    Value::Array(words) => words.iter().any(|word| word == "object"),
-                    word => word == "object",
-                };
-                let is_named = members.contains_key("const") || members.contains_key("enum");
-                let mut outline = Outline::default();
-                self.outline(at, false, &mut Vec::new(), &mut outline);
-                !is_named
-                    && members.get("type").is_none_or(names_object)
-                    && outline.names.is_empty()
-                    && !members.contains_key("required")
-                    && !members.contains_key("not")
-            }
-            _ => true,
-        }
-    }
-
-    fn reference(&self, members: &Map<String, Value>, at: &str) -> Option<String> {
-        members.get("$ref").and_then(Value::as_str).and_then(|reference| self.document.resolve(reference, at))
+        text
     }
 
     /// Whether a schema, or one that it holds or refers to, was changed.
@@ -357,7 +365,7 @@ impl Rewriter<'_> {
             }
             match self.document.at(&at) {
                 Some(Value::Object(members)) => {
-                    todo.extend(self.reference(members, &at));
+                    todo.extend(reference(self.document, members, &at));
                     todo.extend(members.keys().map(|name| join(&at, name)));
                 }
                 Some(Value::Array(items)) => todo.extend((0..items.len()).map(|index| format!("{at}/{index}"))),
@@ -368,31 +376,8 @@ impl Rewriter<'_> {
     }
 }
 
-/// What a description declares.
-#[derive(Default)]
-struct Outline {
-    names: BTreeSet<String>,
-    /// It declares members whatever the document.
-    always_declares: bool,
-    /// It has patterns or a schema for further members.
-    says_otherwise: bool,
-    /// One of its branches declares nothing.
-    has_free_branch: bool,
-    /// Descriptions of their own that it refers to.
-    wholes: Vec<String>,
-}
-
 fn inherit(outer: Place, own: Place) -> Place {
     if outer == Place::Fixed { Place::Fixed } else { own }
-}
-
-/// Whether what stands at a pointer describes a part by itself.
-fn is_whole(pointer: &str) -> bool {
-    let mut segments = pointer.rsplit('/');
-    let (last, before) = (segments.next().unwrap_or(""), segments.next().unwrap_or(""));
-    pointer.is_empty()
-        || matches!(before, "properties" | "patternProperties" | "prefixItems" | "items")
-        || matches!(last, "additionalProperties" | "items" | "additionalItems" | "unevaluatedItems")
 }
 
 /// A pointer as a fragment.

@@ -1,10 +1,13 @@
 //! Documents that show a break: found by the prover or by trying, taken only if the real validator says so.
 
 use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 /// So many changed documents are tried where the prover's own examples show nothing.
 const TRIED_MAX: usize = 3_000;
+/// What is not declared is taken out of a document in so many rounds at most.
+const LEVELS_MAX: usize = 8;
 /// A document is made simpler in so many steps at most.
 const SHRUNK_MAX: usize = 400;
 
@@ -12,19 +15,26 @@ const SHRUNK_MAX: usize = 400;
 pub(super) struct Judges {
     /// All must accept.
     pub(super) narrow: Vec<Validator>,
-    /// One must refuse.
-    pub(super) wide: Vec<Validator>,
+    /// Of each one must refuse.
+    pub(super) wide: Vec<Vec<Validator>>,
+    /// What is left of a document by these, without what they do not declare, must not break in the same way.
+    pub(super) excusing: Vec<Validator>,
 }
 
 impl Judges {
-    /// Whether a document is one of the narrow schema and none of the wide one.
+    /// Whether a document is one of the narrow schema and none of the wide one, without an excuse.
     pub(super) fn breaks(&self, document: &Value) -> bool {
-        self.narrow.iter().all(|validator| validator.is_valid(document))
-            && self.wide.iter().any(|validator| !validator.is_valid(document))
+        self.is_narrow(document) && self.wide.iter().all(|wide| refuse(wide, document)) && !self.is_excused(document)
     }
 
     fn is_narrow(&self, document: &Value) -> bool {
-        self.narrow.iter().all(|validator| validator.is_valid(document))
+        !refuse(&self.narrow, document)
+    }
+
+    fn is_excused(&self, document: &Value) -> bool {
+        let (Some(excusing), Some(wide)) = (self.excusing.first(), self.wide.first()) else { return false };
+        let left = without_undeclared(excusing, document.clone());
+        !refuse(&self.excusing, &left) && refuse(wide, &left)
     }
 
     /// A document that breaks, from examples that may.
@@ -70,6 +80,35 @@ impl Judges {
         }
         document
     }
+}
+
+fn refuse(validators: &[Validator], document: &Value) -> bool {
+    validators.iter().any(|validator| !validator.is_valid(document))
+}
+
+/// Takes away the members that a schema refuses because it does not declare them.
+fn without_undeclared(validator: &Validator, mut document: Value) -> Value {
+    for _ in 0..LEVELS_MAX {
+        let undeclared: Vec<(String, Vec<String>)> = validator
+            .iter_errors(&document)
+            .filter_map(|error| match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected }
+                | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                    Some((error.instance_path().as_str().to_owned(), unexpected.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        if undeclared.is_empty() {
+            break;
+        }
+        for (at, names) in undeclared {
+            if let Some(Value::Object(members)) = document.pointer_mut(&at) {
+                members.retain(|name, _| !names.contains(name));
+            }
+        }
+    }
+    document
 }
 
 fn few_of_each_kind() -> Vec<Value> {
