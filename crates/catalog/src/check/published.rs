@@ -6,16 +6,28 @@ use serde_json::Value;
 
 use super::combined::Combined;
 use super::finding;
-use crate::compat::{self, Budget, Direction, Judged, Verdict};
-use crate::definition::{Definition, Pointer, Stage};
+use crate::compat::{self, Budget, Direction, Judged, Look, Verdict, View};
+use crate::definition::{Compatibility, Definition, Pointer, Stage};
 use crate::governance;
 use crate::pointer::{array_index, escape};
 use crate::report::{Finding, Severity, Subject};
 use crate::source;
 
 pub(super) fn judge(combined: &Combined<'_>, definition: &Definition, findings: &mut Vec<Finding>) {
-    let earlier = combined.known.revisions(&definition.key()).iter().flatten();
-    let earlier: Vec<Arc<Definition>> = earlier.filter_map(|text| source::read(text).ok()).map(Arc::new).collect();
+    let (mut earlier, mut unreadable) = (Vec::new(), 0u32);
+    for text in combined.known.revisions(&definition.key()).iter().flatten() {
+        match source::read(text) {
+            Ok(definition) => earlier.push(Arc::new(definition)),
+            Err(_) => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        let message = format!(
+            "{unreadable} of the earlier revisions cannot be read any more, so that nobody can tell whether what they \
+             promised is kept"
+        );
+        findings.push(finding(Severity::Warning, Subject::Compatibility, "revision_unreadable", "", message));
+    }
     let in_use: Vec<_> = earlier.iter().filter(|earlier| earlier.lifecycle.stage != Stage::Draft).cloned().collect();
     // Drafts promised nothing; what changes between them is told all the same.
     let binding = !in_use.is_empty();
@@ -41,32 +53,67 @@ fn schemas(earlier: &[Arc<Definition>], definition: &Definition, budget: &Budget
         schemas.push(&earlier.schema);
     }
     let mut found: Vec<Finding> = Vec::new();
-    let broken = compat::judge_within(definition.compatibility, &schemas, &definition.schema, budget);
-    for judged in broken.iter().rev() {
-        if matches!(judged.verdict, Verdict::Compatible) || given_up(&schemas, judged, definition, budget) {
-            continue;
-        }
-        let told = told(judged, &definition.schema);
-        if !found
-            .iter()
-            .any(|other| other.code == told.code && other.path == told.path && other.message == told.message)
-        {
+    let judged = compat::judge_within(definition.compatibility, &schemas, &definition.schema, budget);
+    found.extend(producers_refused(&schemas, &judged, definition, budget));
+    for judged in judged.into_iter().rev().filter(|judged| judged.verdict != Verdict::Compatible) {
+        let Some(judged) = not_given_up(&schemas, judged, definition, budget) else { continue };
+        let told = told(&judged, &definition.schema);
+        let is_same =
+            |other: &Finding| (other.code, &other.path, &other.message) == (told.code, &told.path, &told.message);
+        if !found.iter().any(is_same) {
             found.push(told);
         }
     }
     found
 }
 
-/// Whether the revision in force does not keep this promise either: somebody gave it up then, with a reason, and is not
-/// asked again.
-fn given_up(schemas: &[&Value], judged: &Judged, definition: &Definition, budget: &Budget) -> bool {
-    let Some((newest, _)) = schemas.split_last() else { return false };
-    if judged.against + 1 >= schemas.len() {
-        return false;
+/// Producers in production that the new schema refuses, where consumers would not mind: consumers skip a member that is
+/// not declared any more, but events are judged by the schema as it stands.
+fn producers_refused(
+    schemas: &[&Value],
+    judged: &[Judged],
+    definition: &Definition,
+    budget: &Budget,
+) -> Option<Finding> {
+    let newest = schemas.last().filter(|_| definition.compatibility == Compatibility::Published)?;
+    let is_told = judged.iter().any(|judged| {
+        judged.direction == Direction::Backward
+            && judged.against + 1 == schemas.len()
+            && matches!(judged.verdict, Verdict::Breaking { .. })
+    });
+    if is_told || **newest == definition.schema {
+        return None;
     }
-    let against = &schemas[judged.against..=judged.against];
-    let before = compat::judge_within(definition.compatibility, against, newest, budget);
-    before.iter().any(|before| before.direction == judged.direction && !matches!(before.verdict, Verdict::Compatible))
+    let written = Look(newest, View::Closed);
+    let verdict = compat::includes_within(written, Look(&definition.schema, View::AsIs), budget);
+    let Verdict::Breaking { witness, path, reason } = verdict else { return None };
+    let message = format!(
+        "events that producers may send now are refused at once: {reason}. Change the producers first, then the schema"
+    );
+    let path = declared_at(&definition.schema, &path);
+    let mut found = finding(Severity::Warning, Subject::Compatibility, "producers_refused", &path, message);
+    found.witness = Some(witness);
+    Some(found)
+}
+
+/// What is left of a break once that is taken away which the revision in force broke already: somebody gave it up then,
+/// with a reason, and is not asked again. What could not be told then is not asked again only if it is the same.
+fn not_given_up(schemas: &[&Value], judged: Judged, definition: &Definition, budget: &Budget) -> Option<Judged> {
+    let (newest, against) = (*schemas.last()?, *schemas.get(judged.against)?);
+    if judged.against + 1 >= schemas.len() {
+        return Some(judged);
+    }
+    let (mode, direction) = (definition.compatibility, judged.direction);
+    let before = compat::judge_within(mode, &[against], newest, budget);
+    let before = before.into_iter().find(|before| before.direction == direction).map(|before| before.verdict);
+    match before {
+        Some(Verdict::Breaking { .. }) => {
+            let left = compat::judge_after_break(mode, direction, against, newest, &definition.schema, budget);
+            left.map(|verdict| Judged { verdict, ..judged })
+        }
+        Some(before @ Verdict::Unknown { .. }) if before == judged.verdict => None,
+        _ => Some(judged),
+    }
 }
 
 fn told(judged: &Judged, new: &Value) -> Finding {
