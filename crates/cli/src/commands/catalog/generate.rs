@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use http::Method;
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::generate::{File, Options, PROTO_LOCK_FILE, Target, generate};
 use tidings_catalog::lineage::Lineage;
@@ -15,6 +14,7 @@ use tidings_event::Timestamp;
 use super::place::{Place, definitions};
 use super::write_file;
 use crate::args::Client;
+use crate::commands::list::{self, Paging};
 use crate::context::{Context, run_until_interrupted};
 use crate::failure::{Exit, Failure};
 use crate::http::{Api, segment};
@@ -213,10 +213,10 @@ async fn history(api: &Api, entries: &[Entry]) -> Result<Vec<Revised>, Failure> 
     names.dedup();
     let mut revised = Vec::new();
     for name in names {
-        let path = format!("/v1/event-types/{}/history?limit=1000", segment(name));
-        let answer = api.call(Method::GET, &path, None).await?;
+        let path = format!("/v1/event-types/{}/history", segment(name));
+        let (revisions, _) = list::read(api, &path, &Paging { limit: 1_000, all: true, cursor: None }).await?;
         let mut there: Vec<String> = Vec::new();
-        for revision in answer["data"].as_array().into_iter().flatten() {
+        for revision in &revisions {
             let text = |member: &str| revision[member].as_str().unwrap_or_default().to_owned();
             let version = text("version");
             let change = match (revision["source"].is_null(), there.contains(&version)) {
