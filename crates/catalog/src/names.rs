@@ -1,7 +1,8 @@
 //! Whether a type's name says what happened: `domain.entity.past_tense_action`.
 //!
-//! Every finding carries the whole name that would pass, put together from all that is wrong with it. English is not
-//! a matter of tables alone: where the rules are mistaken, a definition says so with `name_exception`.
+//! A finding carries the whole name that would pass, put together from all that is wrong with it; none where what was
+//! meant can only be guessed. What is proposed always passes itself. English is not a matter of tables alone: where the
+//! rules are mistaken, a definition says so with `name_exception`.
 
 use tidings_event::EventType;
 
@@ -16,13 +17,9 @@ use forms::{is_participle, is_particle};
 /// Judges a name.
 #[must_use]
 pub fn lint(name: &EventType) -> Vec<Finding> {
-    let mut name = Name::of(name);
-    name.versions();
-    name.plurals();
-    name.generic();
-    name.action();
-    name.length();
-    name.into_findings()
+    let name = Name::judged(name);
+    let proposal = name.proposal();
+    name.into_findings(proposal.as_deref())
 }
 
 /// Judges a definition's name. Where it carries a reason for an exception, nothing of it is an error.
@@ -43,12 +40,33 @@ struct Name {
     original: String,
     segments: Vec<String>,
     found: Vec<(Severity, &'static str, String)>,
+    /// Whether it is known what is meant, so that the segments are a name to propose.
+    understood: bool,
 }
 
+/// What is wrong with an action: the code, the message, and the action instead of it, if it is known what is meant.
+type Mended = (&'static str, String, Option<String>);
+
 impl Name {
-    fn of(name: &EventType) -> Self {
+    fn judged(name: &EventType) -> Self {
         let segments = name.as_str().split('.').map(str::to_owned).collect();
-        Self { original: name.to_string(), segments, found: Vec::new() }
+        let mut name = Self { original: name.to_string(), segments, found: Vec::new(), understood: true };
+        name.versions();
+        name.plurals();
+        name.generic();
+        name.action();
+        name.length();
+        name
+    }
+
+    /// The name instead of it, if there is one that passes.
+    fn proposal(&self) -> Option<String> {
+        let proposal = self.segments.join(".");
+        if !self.understood || proposal == self.original {
+            return None;
+        }
+        let judged = Self::judged(&EventType::parse(&proposal).ok()?);
+        judged.found.iter().all(|(severity, ..)| *severity == Severity::Info).then_some(proposal)
     }
 
     fn error(&mut self, code: &'static str, message: String) {
@@ -70,10 +88,7 @@ impl Name {
         }
     }
 
-    fn into_findings(self) -> Vec<Finding> {
-        let proposal = self.segments.join(".");
-        let differs = proposal != self.original && EventType::parse(&proposal).is_ok();
-        let proposal = differs.then_some(proposal);
+    fn into_findings(self, proposal: Option<&str>) -> Vec<Finding> {
         let finding = |(severity, code, message)| Finding {
             severity,
             subject: Subject::Name,
@@ -81,7 +96,7 @@ impl Name {
             path: "/name".to_owned(),
             line: None,
             message,
-            proposal: if severity == Severity::Info { None } else { proposal.clone() },
+            proposal: proposal.filter(|_| severity != Severity::Info).map(str::to_owned),
             witness: None,
             overridable: false,
         };
@@ -116,7 +131,9 @@ impl Name {
             if let Some(one) = forms::singular(word) {
                 let singular = if before.is_empty() { one } else { format!("{before}_{one}") };
                 let message = format!("\"{segment}\" is a plural, and an event happens to one: \"{singular}\"");
-                self.error("name_plural", message);
+                let certain = forms::is_counted(singular.rsplit('_').next().unwrap_or_default());
+                let severity = if certain { Severity::Error } else { Severity::Warning };
+                self.found.push((severity, "name_plural", message));
                 self.segments[index] = singular;
             }
         }
@@ -124,8 +141,10 @@ impl Name {
 
     /// Words that say nothing.
     fn generic(&mut self) {
+        // A domain may be called `data`; where there are two segments only, the first is the entity.
+        let first = usize::from(self.segments.len() > 2);
         let last = self.segments.len() - 1;
-        for segment in &self.segments[..last] {
+        for segment in &self.segments[first..last] {
             if forms::is_generic(segment) && !matches!(segment.as_str(), "message" | "event" | "item" | "activity") {
                 let message = format!("\"{segment}\" says nothing: name the entity that something happens to");
                 self.found.push((Severity::Warning, "name_generic", message));
@@ -173,89 +192,118 @@ impl Name {
                 format!("\"{said}\" is left out: that it has happened is what an event says"),
             );
         }
-        if tells(&words) {
-            self.set_last(words.join("_"));
-            return;
+        if original.split('_').take(tenses).any(forms::is_future) {
+            // What will be is another thing than what has been.
+            self.understood = false;
         }
-        let (code, message, action) = self.mend(&original, &words);
-        self.error(code, message);
-        self.set_last(action);
+        match tells(&words) {
+            Tells::Certainly => self.set_last(words.join("_")),
+            Tells::Perhaps(message) => {
+                self.found.push((Severity::Warning, "name_not_past_tense", message));
+                self.understood = false;
+            }
+            Tells::Nothing => {
+                let (code, message, action) = self.mend(&original, &words);
+                self.error(code, message);
+                match action {
+                    Some(action) => self.set_last(action),
+                    None => self.understood = false,
+                }
+            }
+        }
     }
 
     /// What is wrong with an action that does not tell what happened, and how it would.
-    fn mend(&self, original: &str, words: &[String]) -> (&'static str, String, String) {
+    fn mend(&self, original: &str, words: &[String]) -> Mended {
         let (Some(first), Some(last)) = (words.first(), words.last()) else {
-            let message = format!("\"{original}\" does not say what happened");
-            return ("name_not_past_tense", message, "changed".to_owned());
+            return unclear(original);
         };
         if words.len() == 1 {
             return self.mend_word(original, last);
         }
-        let ask = |verb: &str| {
-            format!("\"{original}\" asks for something to be done (\"{verb}\"); an event says that it has happened")
-        };
+        if is_phrase(words) {
+            return unclear(original);
+        }
+        let object = &words[..words.len() - 1];
+        if let Some(state) = forms::of_state(last).filter(|_| !forms::is_verb(last) && !forms::is_verb(first)) {
+            let done = self.done_to(object, state);
+            let message = format!("\"{original}\" is a state; say that it began: \"{done}\"");
+            return ("name_state", message, Some(done));
+        }
+        if forms::is_field(last) && !forms::is_verb(first) {
+            let (code, message, done) = self.mend_word(original, last);
+            return (code, message, done.map(|done| self.done_to(object, &done)));
+        }
         // A verb first is a command: send_email. What it commands is the entity, or what the action says it of.
         let names_the_object = *first == self.entity() || (forms::is_nounish(first) && !forms::is_nounish(last));
         if forms::is_verb(first) && !(names_the_object && forms::is_verb(last)) {
-            let rest = &words[1..];
-            let done = forms::participle(first);
-            return ("name_command", ask(first), self.done_to(rest, &done));
+            let message = format!(
+                "\"{original}\" asks for something to be done (\"{first}\"); an event says that it has happened"
+            );
+            return ("name_command", message, Some(self.done_to(&words[1..], &forms::participle(first))));
         }
         if let Some(base) = forms::base_of_progressive(first).or_else(|| forms::base_of_present(first)) {
             let message = format!("\"{original}\" says what is going on (\"{first}\"), not what has happened");
-            return ("name_present", message, self.done_to(&words[1..], &forms::participle(&base)));
+            return ("name_present", message, Some(self.done_to(&words[1..], &forms::participle(&base))));
         }
         // Otherwise the last word says what is done: order_create, order_creation.
         let (code, message, done) = self.mend_word(original, last);
-        let object: Vec<String> = words[..words.len() - 1].to_vec();
-        (code, message, self.done_to(&object, &done))
+        (code, message, done.map(|done| self.done_to(object, &done)))
     }
 
-    fn mend_word(&self, original: &str, word: &str) -> (&'static str, String, String) {
-        let noun =
-            |done: String| ("name_noun", format!("\"{original}\" is a thing; say what happened: \"{done}\""), done);
+    fn mend_word(&self, original: &str, word: &str) -> Mended {
+        let noun = |done: String| {
+            ("name_noun", format!("\"{original}\" is a thing; say what happened: \"{done}\""), Some(done))
+        };
         if let Some(done) = forms::of_noun(word) {
             return noun(done);
         }
         if let Some(state) = forms::of_state(word) {
             let message = format!("\"{original}\" is a state; say that it began: \"{state}\"");
-            return ("name_state", message, state.to_owned());
+            return ("name_state", message, Some(state.to_owned()));
         }
         if forms::is_verb(word) {
             let done = forms::participle(word);
-            let message =
-                format!("\"{original}\" asks for something to be done; an event says that it has happened: \"{done}\"");
-            return ("name_command", message, done);
+            let asks = format!("\"{original}\" asks for something to be done; an event says that it has happened");
+            // `cost` is its own participle, and yet says nothing.
+            let says = done != word && forms::tells_alone(&done);
+            let message = if says { format!("{asks}: \"{done}\"") } else { asks };
+            return ("name_command", message, says.then_some(done));
         }
-        if let Some(done) = forms::of_simple_past(word) {
+        if let Some(done) = forms::of_simple_past(word).filter(|done| forms::tells_alone(done)) {
             let message = format!("events are named by participles: \"{done}\" instead of \"{word}\"");
-            return ("name_not_past_tense", message, done.to_owned());
+            return ("name_not_past_tense", message, Some(done.to_owned()));
         }
         if let Some(base) = forms::base_of_progressive(word) {
             let done = forms::participle(&base);
             let message = format!("\"{original}\" is going on; an event says that it has happened: \"{done}\"");
-            return ("name_progressive", message, done);
+            return ("name_progressive", message, Some(done));
         }
         if let Some(base) = forms::base_of_present(word) {
             let done = forms::participle(&base);
             let message = format!("\"{original}\" is the present; an event says that it has happened: \"{done}\"");
-            return ("name_present", message, done);
+            return ("name_present", message, Some(done));
         }
         if forms::is_generic(word) {
             let message = format!("\"{original}\" says nothing: say what happened, like \"created\" or \"changed\"");
-            return ("name_generic", message, "changed".to_owned());
+            return ("name_generic", message, Some("changed".to_owned()));
         }
-        let done = format!("{word}_changed");
-        let message = format!("\"{original}\" does not say what happened: end with a past participle, like \"{done}\"");
-        ("name_not_past_tense", message, done)
+        if forms::is_field(word) {
+            let done = format!("{word}_changed");
+            let message =
+                format!("\"{original}\" does not say what happened: end with a past participle, like \"{done}\"");
+            return ("name_not_past_tense", message, Some(done));
+        }
+        unclear(original)
     }
 
     /// An action of an object and a participle; the object is left out where it is the entity itself.
     fn done_to(&self, object: &[String], done: &str) -> String {
         let entity = self.entity();
         let mut object = object.join("_");
-        // A list of words that says how, `send_to_customer`, stays behind the participle.
-        if object.split('_').next().is_some_and(is_particle) {
+        // Words that say how, `send_to_customer`, or what becomes of it, `make_public`, stay behind the participle.
+        let (first, last) = (object.split('_').next(), object.rsplit('_').next());
+        if first.is_some_and(is_particle) || (!object.contains('_') && last.is_some_and(forms::is_no_noun)) {
             return format!("{done}_{object}");
         }
         if let Some(one) = forms::singular(object.rsplit('_').next().unwrap_or_default()) {
@@ -280,15 +328,58 @@ fn leading_tenses(words: &[String]) -> usize {
     if count == words.len() { count.saturating_sub(1) } else { count }
 }
 
-/// Whether an action tells of something that has happened: with a participle at its end, at its beginning, or before a
-/// word that belongs to it (`user_logged_in`, `moved_to_trash`).
-fn tells(words: &[String]) -> bool {
-    let last = words.len().saturating_sub(1);
-    words.iter().enumerate().any(|(index, word)| {
-        let follower = words.get(index + 1);
-        let leads = index == 0 && !forms::is_ambiguous(word);
-        is_participle(word) && (index == last || leads || follower.is_some_and(|follower| is_particle(follower)))
-    })
+/// What is said of an action of which nobody knows what it means.
+fn unclear(original: &str) -> Mended {
+    let message = format!("\"{original}\" does not say what happened: end with a past participle, like \"created\"");
+    ("name_not_past_tense", message, None)
+}
+
+/// Whether words are put together in a way of which the parts do not say what is meant: `out_of_stock`,
+/// `trial_will_end`, `ready_for_review`.
+fn is_phrase(words: &[String]) -> bool {
+    let inner = words.get(1..).unwrap_or_default();
+    let commands = words.first().is_some_and(|first| forms::is_verb(first));
+    words.first().is_some_and(|first| is_particle(first))
+        || inner.iter().any(|word| forms::is_tense(word) && !is_particle(word))
+        || inner.iter().any(|word| is_particle(word) && (!commands || matches!(word.as_str(), "of" | "for")))
+}
+
+/// Whether an action tells of something that has happened.
+enum Tells {
+    Certainly,
+    /// It may as well be something else; says what.
+    Perhaps(String),
+    Nothing,
+}
+
+/// An action tells with a participle at its end, or before a word that belongs to it (`user_logged_in`,
+/// `moved_to_trash`, `made_public`). A participle before a noun may tell, and may say of which kind the noun is.
+fn tells(words: &[String]) -> Tells {
+    let (Some(first), Some(last)) = (words.first(), words.last()) else { return Tells::Nothing };
+    if words.len() == 1 {
+        return match first {
+            word if !is_participle(word) || !forms::tells_alone(word) => Tells::Nothing,
+            word if forms::is_like_an_adjective(word) => {
+                Tells::Perhaps(format!("\"{word}\" reads like what something is, not like what happened to it"))
+            }
+            _ => Tells::Certainly,
+        };
+    }
+    let with_follower = words.windows(2).any(|pair| match pair {
+        [word, follower] => (is_participle(word) && is_particle(follower)) || forms::is_taken(word),
+        _ => false,
+    });
+    let leads = is_participle(first) && !forms::is_ambiguous(first);
+    if is_participle(last) || with_follower || (leads && forms::is_no_noun(last)) {
+        return Tells::Certainly;
+    }
+    if leads {
+        let action = words.join("_");
+        return Tells::Perhaps(format!(
+            "\"{action}\" reads like a thing that is \"{first}\"; end with the participle that says what happened"
+        ));
+    }
+    Tells::Nothing
 }
 
 /// A segment without the version that it carries; none if it is nothing else.

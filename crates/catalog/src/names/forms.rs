@@ -43,6 +43,13 @@ static DOUBLING: LazyLock<Words> = LazyLock::new(|| set(words::DOUBLING));
 static NOUNS: LazyLock<Table> = LazyLock::new(|| table(words::NOUNS));
 static STATES: LazyLock<Table> = LazyLock::new(|| table(words::STATES));
 static NO_PARTICIPLES: LazyLock<Words> = LazyLock::new(|| set(words::NO_PARTICIPLES));
+static NOT_ALONE: LazyLock<Words> = LazyLock::new(|| set(words::NOT_ALONE));
+static LIKE_ADJECTIVES: LazyLock<Words> = LazyLock::new(|| set(words::LIKE_ADJECTIVES));
+static ADJECTIVES: LazyLock<Words> = LazyLock::new(|| set(words::ADJECTIVES));
+static PLURALIA_TANTUM: LazyLock<Words> = LazyLock::new(|| set(words::PLURALIA_TANTUM));
+static COUNTED: LazyLock<Words> = LazyLock::new(|| set(words::COUNTED));
+static FIELDS: LazyLock<Words> = LazyLock::new(|| set(words::FIELDS));
+static FUTURE: LazyLock<Words> = LazyLock::new(|| set(words::FUTURE));
 static SINGULAR: LazyLock<Words> = LazyLock::new(|| set(words::SINGULAR));
 static PLURALS: LazyLock<Table> = LazyLock::new(|| table(words::PLURALS));
 static PARTICLES: LazyLock<Words> = LazyLock::new(|| set(words::PARTICLES));
@@ -57,10 +64,52 @@ pub(super) fn is_participle(word: &str) -> bool {
 }
 
 fn is_regular_participle(word: &str) -> bool {
+    if word.ends_with("eed") {
+        return REGULAR.contains(&word[..word.len() - 1]);
+    }
     word.len() >= 4
         && word.ends_with("ed")
         && !NO_PARTICIPLES.contains(word)
         && word[..word.len() - 2].contains(|c| "aeiouy".contains(c))
+}
+
+/// Whether a participle tells something where nothing else stands.
+pub(super) fn tells_alone(word: &str) -> bool {
+    !NOT_ALONE.contains(word)
+}
+
+/// Whether a participle that stands alone is read as what something is like, rather than as what happened to it.
+pub(super) fn is_like_an_adjective(word: &str) -> bool {
+    LIKE_ADJECTIVES.contains(word)
+}
+
+/// Whether a word is taken behind a participle for how it was done, or for what it was made: `failed_permanently`,
+/// `made_public`.
+pub(super) fn is_no_noun(word: &str) -> bool {
+    ADJECTIVES.contains(word)
+        || STATES.contains_key(word)
+        || is_particle(word)
+        || ["ly", "able", "ible", "less"].iter().any(|ending| word.len() > 5 && word.ends_with(ending))
+}
+
+/// Whether a word is a simple past that something follows: `became_overdue`.
+pub(super) fn is_taken(word: &str) -> bool {
+    TAKEN.contains(word)
+}
+
+/// Whether a word names what something has, and what may change.
+pub(super) fn is_field(word: &str) -> bool {
+    FIELDS.contains(word)
+}
+
+/// Whether a word says that something has not happened yet.
+pub(super) fn is_future(word: &str) -> bool {
+    FUTURE.contains(word)
+}
+
+/// Whether the plural of a word is certainly one.
+pub(super) fn is_counted(word: &str) -> bool {
+    COUNTED.contains(word) || PLURALS.values().any(|one| *one == word)
 }
 
 /// Whether the past of a verb is its base: `reset` may tell and may ask.
@@ -173,7 +222,7 @@ pub(super) fn singular(word: &str) -> Option<String> {
         return Some((*one).to_owned());
     }
     let vowels = |text: &str| text.contains(|c| "aeiouy".contains(c));
-    if SINGULAR.contains(word) || !vowels(word) || word.len() < 4 {
+    if SINGULAR.contains(word) || PLURALIA_TANTUM.contains(word) || !vowels(word) || word.len() < 4 {
         return None;
     }
     let stem = word.strip_suffix('s').filter(|stem| !stem.ends_with(['s', 'u', 'i']))?;

@@ -53,15 +53,15 @@ audit authenticate authorize automate award back backfill balance ban batch bill
 cache calculate call cancel capture carry categorize certify change charge check claim clarify classify clean clear
 click clone close collect combine commence comment commission commit compare compensate compile complete compress
 compute conclude confirm connect consent consolidate consume contact contain continue contribute control convert copy
-correct count cover crash create credit crawl cross curate customize damage debit decide decline decrease decrypt
+correct count cover crash create credit crawl cross curate customize damage debit decide decline decrease decree decrypt
 deduct deduplicate defer define degrade delay delegate delete deliver demote deny depart deplete deploy deposit
-deprecate derive describe deselect design destroy detach detect determine develop diagnose digest direct disable
+deprecate derive describe deselect design destroy detach detect determine develop diagnose digest direct disable disagree
 disapprove discard discharge disclose disconnect discontinue discount discover dismiss dispatch display dispose dispute
 distribute dock document donate download downgrade draft drain drop dump duplicate earn edit elapse elect elevate
 email embed emit employ enable encode encounter encrypt end endorse enforce engage enqueue enrich enroll ensure enter
 equip escalate establish estimate evaluate evict examine exceed exchange exclude execute exhaust exit expand expect
 expire explain explore export extend extract fail favorite fetch file fill filter finalize finance finish fix flag
-flush follow force forfeit format forward fulfill fund gather generate grade grant greet group guarantee handle happen
+flush follow force forfeit format forward free fulfill fund gather generate grade grant greet group guarantee handle happen
 harvest hash help hire host identify ignore impersonate implement import improve include increase increment index
 infer inform ingest inherit initialize initiate inject insert inspect install instruct insure integrate intend
 interrupt introduce invalidate inventory invest investigate invite invoice invoke isolate issue iterate join judge jump
@@ -130,10 +130,23 @@ overdue became_overdue|pending became_pending|ready became_ready|successful succ
 valid validated|visible became_visible
 ";
 
-/// Words that end in `ed` and are no participles.
+/// Words that end in `ed` and are no participles. Those in `eed` are none but by the verbs that are known.
 pub(super) const NO_PARTICIPLES: &str = "
-bed biped breed creed deed embed exceed feed greed hatred heed hundred indeed infrared kindred moped naked need nosebleed
-proceed red reed sacred seabed seed shred speed steed succeed sunbed thoroughbred watershed weed wicked
+bed biped embed hatred hundred infrared kindred moped naked red sacred seabed shred sunbed thoroughbred watershed wicked
+";
+
+/// Participles that alone do not tell what happened: the verb's base is the same and nobody reads it as a past, or it
+/// needs something behind it.
+pub(super) const NOT_ALONE: &str = "became become bet burst come cost fit hurt let led rid shed went";
+
+/// Participles that alone are read as what something is like.
+pub(super) const LIKE_ADJECTIVES: &str = "advanced complicated detailed dedicated sophisticated united";
+
+/// What is no noun behind a participle: `made_public`.
+pub(super) const ADJECTIVES: &str = "
+active anonymous bankrupt clean closed correct dead dirty empty external false final first free full independent internal
+invalid last late live manual new next offline old online open private public ready safe stale true twice unread valid
+void wrong
 ";
 
 /// Words that end in `s` and are singular.
@@ -148,6 +161,42 @@ octopus ohms omnibus ops os paas pancreas paralysis parenthesis pass pegasus phy
 process progress prospectus pus radius redis rhesus rss s3 saas sales sas series sinus sis sms sns species sqs
 stasis status stimulus stress success surplus synopsis synthesis tennis tetris thanks thesis this tigris tls toss
 tournois trans trellis tropics us vas versus virus walrus yes
+";
+
+/// Plurals that have no singular, or another meaning without the `s`: nothing is wrong with them.
+pub(super) const PLURALIA_TANTUM: &str = "
+arms assets belongings clothes congratulations contents costs credentials customs dues earnings funds glasses goods
+grounds guts holdings logistics looks minutes odds operations outskirts pants premises preferences proceeds quarters
+remains riches savings settings shorts spirits stairs statistics stats terms valuables wages wares winnings works
+";
+
+/// Nouns whose plural is certain to speak of several. Of other words a plural is a guess.
+pub(super) const COUNTED: &str = "
+account ad address agent agreement alarm alert answer apartment appointment article artist asset attachment attendee
+author badge basket batch benefit bill board booking box branch bucket budget building bus campaign candidate card carrier
+cart case category certificate channel charge chat check child choice class client clinic cluster code comment company
+component contact container contract conversation coupon course customer dashboard deal decision delivery department
+deployment deposit device discount dispute doctor document domain driver email employee endpoint entry estimate event
+exam expense experiment facility feature file flight folder form game group guest host hotel house image incident index
+instance instructor integration invitation invoice issue item job journey key label lead league lesson letter license
+line link list listing loan location machine match meeting member membership merchant message milestone model module
+node note notification offer office opportunity option order organization owner package page parcel partner party patient
+payment payout person phone photo place player plan policy post prescription price problem product profile project
+property provider purchase quote reader receipt recipe record refund region registration reminder repository report
+request reservation resource response result review reward ride role room route rule run schedule school score seat
+segment seller sensor server service session share shift shipment shop show sign signature site skill slot song source
+space stage state step stop store story student subscriber subscription supplier survey table tag target task tax teacher
+team template tenant test thread ticket token tool topic track tracker trade train transaction transfer trip truck upload
+user vehicle vendor venue version video visit visitor voucher wallet warehouse webhook website widget window worker
+workflow workspace zone
+";
+
+/// What something has, and what changes: `address_changed`.
+pub(super) const FIELDS: &str = "
+address amount assignee avatar balance budget color colour country currency date deadline description email forecast
+language level limit location locale mileage name owner password phase phone plan position price priority quantity quota
+rank rate rating role salary schedule scope score size stage state status stock temperature threshold tier timezone title
+weight
 ";
 
 /// Plurals that rules do not undo.
@@ -176,6 +225,9 @@ pub(super) const TENSES: &str = "
 are be been being can could did do does get gets got had has have is just may might must now please shall should
 soon was were will would to
 ";
+
+/// Those that speak of what has not happened yet, and may never.
+pub(super) const FUTURE: &str = "can could may might must shall should soon will would";
 
 /// Names that say nothing.
 pub(super) const GENERIC: &str =
