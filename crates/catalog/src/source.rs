@@ -1,7 +1,8 @@
 //! Sources: definitions, sets and policies as people write them, in YAML or JSON.
 //!
 //! Reading finds every mistake at once, each with its place and line. Members that are not known are mistakes. YAML is
-//! 1.2 with its core schema, so `no` is a string; it has no merge keys and no tags, and its aliases are bounded.
+//! 1.2 with its core schema, so `no` is a string; it has no merge keys and no tags, the names of
+//! members are strings, and its aliases are bounded.
 
 use std::collections::BTreeMap;
 

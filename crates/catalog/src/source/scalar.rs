@@ -99,20 +99,40 @@ fn json_form(text: &str) -> String {
 /// A JSON number, which must keep its value: one that a double would round is refused, since a schema that says other
 /// than its author wrote must not be enforced.
 pub(super) fn number(text: &str) -> Result<Number, String> {
-    let kept = serde_json::from_str::<Number>(text).ok();
-    match kept {
-        Some(number) if number.is_i64() || number.is_u64() => Ok(number),
-        Some(number) if decimal(&number.to_string()) == decimal(text) => Ok(number),
-        _ => Err(format!("{} has more digits than a double keeps", shorten(text))),
+    let told = |why: &str| Err(format!("{} {why}", shorten(text)));
+    let Ok(number) = serde_json::from_str::<Number>(text) else {
+        return told("is larger than any double");
+    };
+    if number.is_i64() || number.is_u64() {
+        return Ok(number);
     }
+    let (written, kept) = (decimal(text), decimal(&number.to_string()));
+    match number.as_f64() {
+        _ if kept == written => Ok(number),
+        Some(0.0) => told("is nearer to zero than any double"),
+        Some(float) if float.is_infinite() => told("is larger than any double"),
+        // The least doubles have fewer digits than all others, and as many as were written must be kept.
+        Some(float) if float.is_subnormal() && written.is_some() && written == at_digits_of(float, &written) => {
+            Ok(number)
+        }
+        _ => told("has more digits than a double keeps"),
+    }
+}
+
+/// A double with as many digits as a decimal has.
+fn at_digits_of(float: f64, written: &Option<Decimal>) -> Option<Decimal> {
+    let digits = written.as_ref().map_or(1, |(_, digits, _)| digits.len());
+    decimal(&format!("{float:.*e}", digits.min(17).saturating_sub(1)))
 }
 
 fn shorten(text: &str) -> String {
     if text.len() > 40 { format!("{}…", &text[..40]) } else { text.to_owned() }
 }
 
-/// A number as its digits without zeros around them, and the power of ten of the last one.
-fn decimal(text: &str) -> Option<(bool, String, i64)> {
+/// Whether a number is negative, its digits without zeros around them, and the power of ten of the last one.
+type Decimal = (bool, String, i64);
+
+fn decimal(text: &str) -> Option<Decimal> {
     let negative = text.starts_with('-');
     let text = text.trim_start_matches('-');
     let (mantissa, exponent) = match text.find(['e', 'E']) {
@@ -178,8 +198,32 @@ mod tests {
         {
             assert!(matches!(resolve(text), Scalar::Wrong(_)), "{text:?}");
         }
-        for text in ["0.1", "1e300", "100000000000000000000", "1.50", "-0.0", "1E-7"] {
+        for text in [
+            "4.9e-324",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "1.5e-323",
+            "0.1",
+            "1e300",
+            "100000000000000000000",
+            "1.50",
+            "-0.0",
+            "1E-7",
+        ] {
             assert!(matches!(resolve(text), Scalar::Number(_)), "{text:?}");
+        }
+        for (text, why) in [
+            ("1e400", "1e400 is larger than any double"),
+            ("-1e400", "-1e400 is larger than any double"),
+            ("1e-400", "1e-400 is nearer to zero than any double"),
+            ("123456789012345678901", "123456789012345678901 has more digits than a double keeps"),
+            ("4.95e-323", "4.95e-323 has more digits than a double keeps"),
+            (
+                "0.1000000000000000055511151231257827",
+                "0.1000000000000000055511151231257827 has more digits than a double keeps",
+            ),
+        ] {
+            assert_eq!(resolve(text), Scalar::Wrong(why.to_owned()), "{text}");
         }
     }
 }

@@ -276,13 +276,16 @@ impl<'s, 'f> Builder<'s, 'f> {
         let line = self.line;
         let bytes = span.byte_range().unwrap_or(0..0);
         let (shape, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (self.scalar(&text, style, tag.as_deref())?, anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.no_tag(tag.is_some());
+                (self.scalar(&text, style), anchor)
+            }
             Event::SequenceStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref(), "seq");
+                self.no_tag(tag.is_some());
                 (Shape::List(self.items(depth)?), anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref(), "map");
+                self.no_tag(tag.is_some());
                 (Shape::Map(self.members(depth)?), anchor)
             }
             Event::Alias(id) => return self.alias(id, line),
@@ -325,7 +328,11 @@ impl<'s, 'f> Builder<'s, 'f> {
                     self.complain("yaml_merge", "YAML 1.2 has no merge keys: repeat the members".to_owned());
                     "<<".to_owned()
                 }
-                Event::Scalar(text, _, anchor, _) => {
+                Event::Scalar(text, style, anchor, tag) => {
+                    self.no_tag(tag.is_some());
+                    if style == ScalarStyle::Plain && scalar::resolve(&text) != Scalar::Text {
+                        self.no_string(&text);
+                    }
                     if anchor > 0 {
                         let node = Node { shape: Shape::Text(text.to_string()), line, span: 0..0 };
                         self.anchors.insert(anchor, node);
@@ -385,26 +392,24 @@ impl<'s, 'f> Builder<'s, 'f> {
         Box::new(source_error("source_too_large", &self.path, Some(self.line), message))
     }
 
-    fn no_tag(&mut self, tag: Option<&granit_parser::Tag>, allowed: &str) {
-        if let Some(tag) = tag
-            && tag.core_suffix() != Some(allowed)
-        {
+    fn no_tag(&mut self, tagged: bool) {
+        if tagged {
             self.complain("yaml_tag", "YAML tags mean nothing here: leave it out".to_owned());
         }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>) -> Result<Shape, Stop> {
-        let core = tag.map(|tag| tag.core_suffix());
-        if style != ScalarStyle::Plain || core == Some(Some("str")) {
-            if core.is_some_and(|suffix| suffix != Some("str")) {
-                self.complain("yaml_tag", "YAML tags mean nothing here: leave it out".to_owned());
-            }
-            return Ok(Shape::Text(text.to_owned()));
+    /// That a member's name is a number, a boolean or nothing, which JSON has no members for.
+    fn no_string(&mut self, name: &str) {
+        let short: String = name.chars().take(40).collect();
+        let message = format!("a member's name must be a string: write \"{short}\" with its quotes");
+        self.complain("yaml_key", message);
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle) -> Shape {
+        if style != ScalarStyle::Plain {
+            return Shape::Text(text.to_owned());
         }
-        if core.is_some() {
-            self.complain("yaml_tag", "YAML tags mean nothing here: leave it out".to_owned());
-        }
-        Ok(match scalar::resolve(text) {
+        match scalar::resolve(text) {
             Scalar::Null => Shape::Null,
             Scalar::Bool(value) => Shape::Bool(value),
             Scalar::Number(number) => Shape::Number(number),
@@ -413,7 +418,7 @@ impl<'s, 'f> Builder<'s, 'f> {
                 self.complain("number_not_exact", message);
                 Shape::Null
             }
-        })
+        }
     }
 }
 
