@@ -27,7 +27,7 @@ pub(crate) async fn engine_on_postgres(url: &str) -> Result<Engine> {
 
 async fn engine(url: &str, platform: &str) -> Result<Engine> {
     let store = open_store(url, StoreOptions::default()).await?;
-    let platform = NamedSource { name: "platform".into(), source: open_source(platform)? };
+    let platform = NamedSource { name: "platform".into(), source: open_source(platform)?, service: None };
     let mut options = Options::default();
     // 32 callers with 1,000 events each wait at once, which is more than a server takes on by default.
     options.append.queue_events = 64_000;

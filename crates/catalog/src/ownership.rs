@@ -7,11 +7,11 @@ use tidings_event::{Source, Violation, violation_code as code};
 pub enum Holder<'a> {
     /// The holder of an admin's key.
     Admin,
-    /// The holder of a producer's key that says which service it belongs to.
+    /// The holder of a producer's key, or an outbox, that belongs to a service.
     Service(&'a str),
     /// The holder of a producer's key that does not say that.
     Nameless,
-    /// An outbox: its database belongs to whom it is configured for.
+    /// An outbox of which nobody said whose it is.
     Outbox,
 }
 
@@ -33,13 +33,13 @@ pub fn may_emit(owner: Option<&str>, source: &Source, holder: Holder<'_>) -> Res
     }
     if let Holder::Service(service) = holder {
         if !is_part_of(id, service) {
-            let message = format!("the key belongs to the service '{service}', and emits as nobody else");
+            let message = format!("the key or outbox belongs to the service '{service}', and emits as nobody else");
             return Err(violation("/source/id", code::SOURCE_NOT_OWN, message));
         }
         if let Some(owner) = owner
             && owner != service
         {
-            let message = format!("the type belongs to the service '{owner}', the key to '{service}'");
+            let message = format!("the type belongs to the service '{owner}', the key or outbox to '{service}'");
             return Err(violation("/type", code::TYPE_NOT_OWNED, message));
         }
     }

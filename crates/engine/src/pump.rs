@@ -98,7 +98,7 @@ pub(crate) fn start(
 
 impl Pump {
     pub(crate) fn new(source: SourceHandle, door: Arc<Door>, options: PumpOptions) -> Self {
-        let emitter = Emitter::Source(source.name.clone());
+        let emitter = Emitter::Source { name: source.name.clone(), service: source.service.clone() };
         Self { source, door, emitter, options, window: Window::default(), failing: None, observed: None }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tidings_catalog::ownership::may_emit;
 use tidings_core::reconcile::Stored;
-use tidings_event::{Event, EventId, EventType, Source, SystemMint, TenantId, parse_own_event};
+use tidings_event::{Event, EventId, EventType, Source, SystemMint, TenantId, Text, parse_own_event};
 use tidings_store::{IntentAnswer, OutboxSource, OutboxStatus, Refused};
 use tokio::sync::Notify;
 
@@ -26,6 +26,8 @@ pub struct NamedSource {
     pub name: String,
     /// Its database.
     pub source: Arc<dyn OutboxSource>,
+    /// The service that it belongs to, if it is one's: its events are emitted as that service and as nobody else.
+    pub service: Option<Text>,
 }
 
 /// A source as the stages share it.
@@ -33,6 +35,7 @@ pub struct NamedSource {
 pub(crate) struct SourceHandle {
     pub(crate) name: Arc<str>,
     pub(crate) source: Arc<dyn OutboxSource>,
+    pub(crate) service: Option<Text>,
     /// Has the pump look at once.
     pub(crate) poke: Arc<Notify>,
 }
@@ -47,11 +50,11 @@ impl Sources {
     pub(crate) fn new(named: Vec<NamedSource>) -> Result<Self, tidings_store::Error> {
         let unusable = |reason: String| Err(tidings_store::Error::Unusable(reason));
         let mut all: Vec<SourceHandle> = Vec::with_capacity(named.len());
-        for NamedSource { name, source } in named {
+        for NamedSource { name, source, service } in named {
             if all.iter().any(|other| *other.name == *name) {
                 return unusable(format!("two sources are named {name:?}"));
             }
-            all.push(SourceHandle { name: name.into(), source, poke: Arc::new(Notify::new()) });
+            all.push(SourceHandle { name: name.into(), source, service, poke: Arc::new(Notify::new()) });
         }
         if !all.iter().any(|source| &*source.name == PLATFORM) {
             return unusable(format!("no source is named {PLATFORM:?}"));

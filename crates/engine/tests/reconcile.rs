@@ -155,8 +155,8 @@ async fn a_probe_may_name_another_source() {
         writer.old_intent(number, &probe).await;
     }
     let sources = vec![
-        NamedSource { name: "platform".to_owned(), source: source.clone() },
-        NamedSource { name: "project".to_owned(), source: other },
+        NamedSource { name: "platform".to_owned(), source: source.clone(), service: None },
+        NamedSource { name: "project".to_owned(), source: other, service: None },
     ];
     let engine = Engine::start(platform.log.store().await, sources, quick()).await.unwrap();
     let mut reader = reader(&engine, "acme", FeedStart::Start).await;

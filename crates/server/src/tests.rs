@@ -29,7 +29,7 @@ impl Limited {
         let store = open_store(&url, StoreOptions::default()).await.unwrap();
         let platform = SqliteSource::open(&directory.path().join("outbox.db"));
         platform.install().await.unwrap();
-        let platform = NamedSource { name: "platform".to_owned(), source: Arc::new(platform) };
+        let platform = NamedSource { name: "platform".to_owned(), source: Arc::new(platform), service: None };
         let engine = Engine::start(store, vec![platform], Options::default()).await.unwrap();
         let options = ServerOptions {
             admin_keys: vec![sha2::Sha256::digest(KEY).into()],

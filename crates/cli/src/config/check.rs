@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use tidings_event::Text;
 
 use super::setting::{Kind, ROLES, Setting};
 
@@ -18,6 +19,8 @@ pub(crate) struct SourceSetting {
     pub(crate) name: String,
     /// Where it is.
     pub(crate) url: String,
+    /// The service that it belongs to, if it is one's.
+    pub(crate) service: Option<Text>,
 }
 
 /// Says what is wrong with a value, without repeating a secret.
@@ -232,16 +235,18 @@ pub(crate) fn sources(text: &str) -> Result<Vec<SourceSetting>, String> {
     let pieces = pieces.iter().map(|piece| piece.trim()).filter(|piece| !piece.is_empty());
     let found = pieces.map(|piece| {
         let (name, url) = piece.split_once('=').ok_or("each source is name=url")?;
-        source(name.trim(), url.trim())
+        source(name.trim(), url.trim(), None)
     });
     distinct(found.collect::<Result<_, String>>()?)
 }
 
 /// One source.
-pub(crate) fn source(name: &str, url: &str) -> Result<SourceSetting, String> {
+pub(crate) fn source(name: &str, url: &str, service: Option<&str>) -> Result<SourceSetting, String> {
     source_name(name)?;
+    let service = service.map(Text::parse).transpose();
+    let service = service.map_err(|error| format!("source '{name}': its service {error}"))?;
     database(url).map_err(|reason| format!("source '{name}': {reason}"))?;
-    Ok(SourceSetting { name: name.to_owned(), url: url.to_owned() })
+    Ok(SourceSetting { name: name.to_owned(), url: url.to_owned(), service })
 }
 
 /// Refuses two sources of one name.

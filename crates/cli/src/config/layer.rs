@@ -232,15 +232,17 @@ fn sources_of(value: &toml::Value) -> Result<Vec<SourceSetting>, String> {
     let tables = value.as_array().ok_or("write [[source]] with two brackets, once for each source")?;
     let each = tables.iter().map(|table| {
         let table = table.as_table().ok_or("must be a table with name and url")?;
-        if let Some(strange) = table.keys().find(|key| !matches!(key.as_str(), "name" | "url")) {
-            let near = nearest(strange, &["name", "url"]);
+        if let Some(strange) = table.keys().find(|key| !matches!(key.as_str(), "name" | "url" | "service")) {
+            let near = nearest(strange, &["name", "url", "service"]);
             return Err(format!(
                 "'{strange}' is not known{}",
                 near.map_or(String::new(), |n| format!("; did you mean '{n}'?"))
             ));
         }
         let field = |name: &str| table.get(name).and_then(toml::Value::as_str).ok_or(format!("{name} is missing"));
-        check::source(field("name")?, field("url")?)
+        let service =
+            table.get("service").map(|service| service.as_str().ok_or("service must be a string")).transpose()?;
+        check::source(field("name")?, field("url")?, service)
     });
     check::distinct(each.collect::<Result<_, String>>()?)
 }

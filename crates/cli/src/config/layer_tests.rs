@@ -56,6 +56,10 @@ fn sources_come_as_tables_or_from_the_environment_which_wins() {
     let layers = read(&[], &[], file).unwrap();
     let value = layers.get("sources");
     assert_eq!(value.shown(), "shop=postgres://u:****@h/shop,crm=crm.db");
+    let owned = Some("[[source]]\nname = 'shop'\nurl = 's.db'\nservice = 'shop'");
+    let service = |file| read(&[], &[], file).unwrap().get("sources").sources[0].service.clone();
+    assert_eq!(service(owned).map(|service| service.to_string()), Some("shop".to_owned()));
+    assert_eq!(service(file), None);
     let layers = read(&[], &[("TIDINGS_SOURCES", "other=o.db")], file).unwrap();
     assert_eq!(layers.get("sources").shown(), "other=o.db");
 }

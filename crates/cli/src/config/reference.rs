@@ -31,6 +31,7 @@ synchronous = \"full\"
 [[source]]
 name = \"shop\"
 url = \"postgres://tidings@db.internal/shop\"
+service = \"shop\"
 ```
 
 Secrets have no flag, as command lines can be read by other users of a machine.

@@ -119,7 +119,7 @@ settings! {
     "master_key", "TIDINGS_MASTER_KEY", None, Server, Kind::MasterKey, "", "",
         "32 bytes in base64 that every cursor is sealed with and every secret of an endpoint encrypted. Whoever loses it loses those secrets. Without a value: the one in `master.key` in the data directory, made at the first start. All nodes of one database need the same.";
     "sources", "TIDINGS_SOURCES", Some("sources"), Server, Kind::Sources, "", "",
-        "Producers' databases whose outbox is read: `name=url`, with commas between; in the file one `[[source]]` table with `name` and `url` for each.";
+        "Producers' databases whose outbox is read: `name=url`, with commas between; in the file one `[[source]]` table with `name` and `url` for each, and with `service` where the database belongs to one service: its events are then emitted as that service and as nobody else.";
     "allow_cidrs", "TIDINGS_ALLOW_CIDRS", Some("allow-cidrs"), Server, Kind::Ranges, "", "",
         "Private address ranges that requests to outside (webhooks, http probes of intents) may reach nevertheless, with commas between. Without a value they reach public addresses only: no loopback, no private network, no metadata service of a cloud.";
     "allow_http", "TIDINGS_ALLOW_HTTP", Some("allow-http"), Server, Kind::Switch, "false", "",

@@ -18,8 +18,13 @@ pub enum Emitter {
         /// The service that the key belongs to, if it is one's.
         service: Option<Text>,
     },
-    /// Whoever can write to the outbox of this name.
-    Source(Arc<str>),
+    /// Whoever can write to an outbox.
+    Source {
+        /// The outbox's name in the configuration.
+        name: Arc<str>,
+        /// The service that the outbox belongs to, if it is one's.
+        service: Option<Text>,
+    },
 }
 
 impl Emitter {
@@ -28,7 +33,7 @@ impl Emitter {
     pub fn name(&self) -> String {
         match self {
             Self::Key { who, .. } => who.key.clone(),
-            Self::Source(name) => format!("source/{name}"),
+            Self::Source { name, .. } => format!("source/{name}"),
         }
     }
 
@@ -36,9 +41,11 @@ impl Emitter {
     pub(crate) fn holder(&self) -> Holder<'_> {
         match self {
             Self::Key { who, .. } if who.role == Role::Admin => Holder::Admin,
-            Self::Key { service: Some(service), .. } => Holder::Service(service.as_str()),
+            Self::Key { service: Some(service), .. } | Self::Source { service: Some(service), .. } => {
+                Holder::Service(service.as_str())
+            }
             Self::Key { service: None, .. } => Holder::Nameless,
-            Self::Source(_) => Holder::Outbox,
+            Self::Source { service: None, .. } => Holder::Outbox,
         }
     }
 
@@ -50,7 +57,7 @@ impl Emitter {
     pub(crate) fn who(&self) -> Option<&Who> {
         match self {
             Self::Key { who, .. } => Some(who),
-            Self::Source(_) => None,
+            Self::Source { .. } => None,
         }
     }
 }

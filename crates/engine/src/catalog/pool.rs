@@ -86,10 +86,10 @@ mod tests {
     #[tokio::test]
     async fn work_that_nobody_waits_for_any_more_keeps_its_room_until_it_is_done() {
         let pool = Arc::new(Pool::default());
-        let (began, has_begun) = mpsc::channel();
+        let (began, has_begun) = mpsc::sync_channel(CHECKS_MAX);
         let mut ends = Vec::new();
         for _ in 0..CHECKS_MAX {
-            let (end, ended) = mpsc::channel::<()>();
+            let (end, ended) = mpsc::sync_channel::<()>(1);
             ends.push(end);
             let (pool, began) = (Arc::clone(&pool), began.clone());
             let waiting = tokio::spawn(async move {

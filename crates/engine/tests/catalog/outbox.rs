@@ -58,6 +58,23 @@ in_both_shops! {
         engine.shutdown().await;
     }
 
+    async fn nobody_emits_on_behalf_of_another_through_the_outbox_of_a_service(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let engine = shop.engine_of("sales", &source).await;
+        let mut reader = reader(&engine, "acme", FeedStart::Start).await;
+        writer.begin().await;
+        writer.emit(1).await;
+        // No catalog knows the type; the outbox alone says who may speak.
+        writer.emit_raw("foreign", &envelope("acme", 5).replace("\"id\":\"sales\"", "\"id\":\"billing\"")).await;
+        writer.emit(2).await;
+        writer.commit().await;
+        assert_eq!(numbers(&mut reader, 2).await, [1, 2]);
+        source.until(|status| status.pending == 0 && status.refused == 1).await;
+        nothing_more(&mut reader).await;
+        assert_eq!(refused(&engine).await, [("foreign".to_owned(), ErrorCode::Forbidden, "source_not_own")]);
+        engine.shutdown().await;
+    }
+
     async fn a_crash_between_putting_aside_and_deleting_repeats_nothing(shop: Shop) {
         let (source, writer) = (shop.source(), shop.writer().await);
         source.failing_deletes.store(usize::MAX, Ordering::SeqCst);

@@ -84,8 +84,15 @@ impl Shop {
         self.engine_over(self.log.store().await, source, quick()).await
     }
 
+    /// An engine whose only outbox is the shop's and belongs to a service.
+    pub async fn engine_of(&self, service: &str, source: &Arc<Watched>) -> Engine {
+        let service = Some(tidings_event::Text::parse(service).unwrap());
+        let platform = NamedSource { name: "platform".to_owned(), source: source.clone(), service };
+        Engine::start(self.log.store().await, vec![platform], quick()).await.unwrap()
+    }
+
     pub async fn engine_over(&self, store: Arc<dyn Store>, source: &Arc<Watched>, options: Options) -> Engine {
-        let platform = NamedSource { name: "platform".to_owned(), source: source.clone() };
+        let platform = NamedSource { name: "platform".to_owned(), source: source.clone(), service: None };
         Engine::start(store, vec![platform], options).await.unwrap()
     }
 }

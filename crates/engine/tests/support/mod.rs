@@ -80,7 +80,7 @@ impl Log {
     /// An engine with an outbox of its own.
     pub async fn engine_with_outbox(&self) -> Engine {
         install_outbox(&self.outbox).await.unwrap();
-        let platform = NamedSource { name: "platform".to_owned(), source: open_source(&self.outbox).unwrap() };
+        let platform = NamedSource { name: "platform".to_owned(), source: open_source(&self.outbox).unwrap(), service: None };
         Engine::start(self.store().await, vec![platform], Options::default()).await.unwrap()
     }
 
@@ -93,7 +93,7 @@ impl Log {
 
 /// An outbox in which nothing ever is.
 pub fn no_source() -> NamedSource {
-    NamedSource { name: "platform".to_owned(), source: Arc::new(nothing::Nothing) }
+    NamedSource { name: "platform".to_owned(), source: Arc::new(nothing::Nothing), service: None }
 }
 
 /// The holder of an admin's key.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_engine::{Engine, NamedSource, Options, PLATFORM};
+use tidings_event::Text;
 use tidings_store::{Backend, Error as StoreError, StoreOptions};
 
 use super::database_url;
@@ -36,10 +37,10 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node) -> Resu
         Backend::Postgres => url.clone(),
     };
     tidings_store::install_outbox(&platform).await.map_err(|error| source_failure(&platform, &error))?;
-    let mut sources = vec![source(PLATFORM, &platform)?];
+    let mut sources = vec![source(PLATFORM, &platform, None)?];
     if roles.pump {
         for setting in &layers.get("sources").sources {
-            sources.push(source(&setting.name, &setting.url)?);
+            sources.push(source(&setting.name, &setting.url, setting.service.clone())?);
         }
     }
     let mut options = engine_options(layers)?;
@@ -51,9 +52,9 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node) -> Resu
 }
 
 /// A source. It connects when it is first used, so that a producer's database that is down holds up nothing else.
-fn source(name: &str, url: &str) -> Result<NamedSource, Failure> {
+fn source(name: &str, url: &str, service: Option<Text>) -> Result<NamedSource, Failure> {
     let source = tidings_store::open_source(url).map_err(|error| source_failure(url, &error))?;
-    Ok(NamedSource { name: name.to_owned(), source })
+    Ok(NamedSource { name: name.to_owned(), source, service })
 }
 
 /// What a store's error means for a command.

@@ -73,7 +73,7 @@ impl Server {
         let platform = SqliteSource::open(&directory.path().join("outbox.db"));
         platform.install().await.unwrap();
         let platform = Arc::new(platform);
-        let source = NamedSource { name: "platform".to_owned(), source: platform.clone() };
+        let source = NamedSource { name: "platform".to_owned(), source: platform.clone(), service: None };
         let engine = Engine::start(store, vec![source], reaching_loopback()).await.unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
