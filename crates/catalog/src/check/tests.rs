@@ -93,6 +93,12 @@ fn everything_that_is_wrong_with_a_change_is_said() {
         ),
         ("another owner", vec![v1.clone()], vec![definition(1, "owner: crm")], vec!["?owner_changed"]),
         (
+            "an earlier revision that cannot be read any more",
+            vec![Entry { key: v1.key.clone(), source: Some("name: [".to_owned()) }, v1.clone()],
+            vec![definition(1, optional)],
+            vec!["revision_unreadable"],
+        ),
+        (
             "another owner of one version",
             vec![v1.clone()],
             vec![definition(
@@ -247,5 +253,99 @@ fn the_default_mode_keeps_what_the_guide_says_of_it() {
             &[definition(1, &format!("{after}\nexamples: []"))],
         );
         assert_eq!(codes(&report).contains(&"?schema_breaking".to_owned()), breaks, "{what}: {report:#?}");
+    }
+}
+
+/// Every row: the schemas of the revisions, the last one proposed, and what is said of it. Of those before, each was
+/// allowed for a reason.
+#[test]
+fn a_break_that_was_allowed_excuses_that_break_alone() {
+    let schema = |members: &str| {
+        let schema = format!("schema: {{ type: object, properties: {{ id: {{ type: string }}, {members} }} }}");
+        definition(1, &format!("{schema}\nexamples: []"))
+    };
+    let rows: [(&str, &[&str], usize); 10] = [
+        (
+            "the same values",
+            &["x: { enum: [a, b] }, y: { type: integer }", "x: { enum: [b, c] }", "x: { enum: [b, c] }, z: {}"],
+            0,
+        ),
+        (
+            "what was left out comes back as it was",
+            &[
+                "x: { enum: [a, b] }, y: { type: integer }",
+                "x: { enum: [b, c] }",
+                "x: { enum: [b, c] }, y: { type: integer }",
+            ],
+            0,
+        ),
+        (
+            "what was left out comes back as something else",
+            &[
+                "x: { enum: [a, b] }, y: { type: integer }",
+                "x: { enum: [b, c] }",
+                "x: { enum: [b, c] }, y: { type: string }",
+            ],
+            2,
+        ),
+        ("a value more than was given up", &["x: { enum: [a, b] }", "x: { enum: [b, c] }", "x: { enum: [c] }"], 1),
+        ("a value more than was taken in", &["x: { enum: [a] }", "x: { enum: [a, b] }", "x: { enum: [a, b, c] }"], 2),
+        ("back to what was", &["x: { enum: [a, b] }", "x: { enum: [b, c] }", "x: { enum: [a, b] }"], 2),
+        ("a type that changed", &["x: { type: string }", "x: { type: integer }", "x: { type: integer }, y: {}"], 0),
+        (
+            "a break within, beside an allowed one",
+            &[
+                "e: { type: string }, o: { type: object, properties: { p: { type: string }, q: { type: string } } }",
+                "e: { type: integer }, o: { type: object, properties: { p: { type: string } } }",
+                "e: { type: integer }, o: { type: object, properties: { p: { type: string }, q: { type: integer } } }",
+            ],
+            2,
+        ),
+        (
+            "what could not be told, with the same reason",
+            &[
+                "x: { not: { multipleOf: 0.0000001 } }",
+                "x: { not: { multipleOf: 0.0000002 } }",
+                "x: { not: { multipleOf: 0.0000002 } }, y: {}",
+            ],
+            0,
+        ),
+        (
+            "a proven break after what could not be told",
+            &[
+                "x: { type: number, multipleOf: 0.0000001 }",
+                "x: { type: number, multipleOf: 0.0000002 }",
+                "x: { type: string }",
+            ],
+            2,
+        ),
+    ];
+    for (what, revisions, expected) in rows {
+        let mut all: Vec<Entry> = revisions.iter().map(|members| schema(members)).collect();
+        let last = all.pop().expect("a row has revisions");
+        let report = run(&all, &[last]);
+        let told: Vec<String> = codes(&report);
+        assert_eq!(told.iter().filter(|code| code.starts_with('?')).count(), expected, "{what}: {report:#?}");
+    }
+}
+
+#[test]
+fn producers_whom_the_door_refuses_are_named() {
+    let schema = |members: &str, more: &str| {
+        let schema = format!("schema: {{ type: object, properties: {{ id: {{ type: string }}, {members} }}{more} }}");
+        definition(1, &format!("{schema}\nexamples: []"))
+    };
+    let closed = ", additionalProperties: false";
+    let (both, one) = ("a: { type: string }, b: { type: string }", "a: { type: string }");
+    for (what, before, after, expected) in [
+        ("a member of a closed schema goes", schema(both, closed), schema(one, closed), vec!["producers_refused"]),
+        ("a schema is closed without a member", schema(both, ""), schema(one, closed), vec!["producers_refused"]),
+        ("a schema is closed as it is", schema(both, ""), schema(both, closed), vec![]),
+        ("a member goes, and may be sent", schema(both, ""), schema(one, ""), vec![]),
+    ] {
+        let report = run(&[before], &[after]);
+        assert_eq!(codes(&report), expected, "{what}: {report:#?}");
+        let refused = report.entries[0].findings.iter().filter(|found| found.code == "producers_refused");
+        assert!(refused.into_iter().all(|found| found.witness.is_some()));
     }
 }
