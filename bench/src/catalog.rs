@@ -127,7 +127,8 @@ fn definition() -> String {
 }
 
 fn entries() -> Vec<Entry> {
-    let set = json!({ "name": "currencies", "description": "What we sell in.", "values": ["EUR", "USD", "GBP", "SEK"] });
+    let set =
+        json!({ "name": "currencies", "description": "What we sell in.", "values": ["EUR", "USD", "GBP", "SEK"] });
     let entry = |kind, name: &str, version: &str, source: String| Entry {
         key: Key { kind, name: name.to_owned(), version: version.to_owned() },
         source: Some(source),
@@ -234,7 +235,10 @@ fn alone(events: &[Event]) -> Result<f64> {
     let today = jiff::civil::date(2026, 3, 15);
     let began = Instant::now();
     for event in events {
-        ensure!(matches!(catalog.judge(event, today), Judgement::Pass(_)), "the maker's events follow their definition");
+        ensure!(
+            matches!(catalog.judge(event, today), Judgement::Pass(_)),
+            "the maker's events follow their definition"
+        );
     }
     Ok(began.elapsed().as_secs_f64() * 1e6 / events.len() as f64)
 }

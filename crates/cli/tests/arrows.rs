@@ -15,12 +15,28 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-server", &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-event"]),
     (
         "tidings",
-        &["tidings-server", "tidings-engine", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"],
+        &[
+            "tidings-server",
+            "tidings-engine",
+            "tidings-core",
+            "tidings-catalog",
+            "tidings-store",
+            "tidings-outbox",
+            "tidings-event",
+        ],
     ),
     ("tidings-testkit", &[]),
     (
         "tidings-bench",
-        &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event", "tidings-testkit"],
+        &[
+            "tidings-engine",
+            "tidings-core",
+            "tidings-catalog",
+            "tidings-store",
+            "tidings-outbox",
+            "tidings-event",
+            "tidings-testkit",
+        ],
     ),
 ];
 

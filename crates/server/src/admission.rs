@@ -74,9 +74,10 @@ impl Admission {
     /// without a name: there is none.
     pub(crate) fn scan_of_all(&self) -> Result<Place, Failure> {
         self.scans.take(&TenantId::trusted("")).map_err(|failure| match failure.code() {
-            ErrorCode::RateLimited => {
-                Failure::new(ErrorCode::RateLimited, "As many looks through all that the log holds are under way as may be.")
-            }
+            ErrorCode::RateLimited => Failure::new(
+                ErrorCode::RateLimited,
+                "As many looks through all that the log holds are under way as may be.",
+            ),
             _ => failure,
         })
     }

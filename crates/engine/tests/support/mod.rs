@@ -80,7 +80,8 @@ impl Log {
     /// An engine with an outbox of its own.
     pub async fn engine_with_outbox(&self) -> Engine {
         install_outbox(&self.outbox).await.unwrap();
-        let platform = NamedSource { name: "platform".to_owned(), source: open_source(&self.outbox).unwrap(), service: None };
+        let platform =
+            NamedSource { name: "platform".to_owned(), source: open_source(&self.outbox).unwrap(), service: None };
         Engine::start(self.store().await, vec![platform], Options::default()).await.unwrap()
     }
 

@@ -57,7 +57,7 @@ fn headers(event: &Event, recorded: Option<&Recorded>, converted_from: Option<&V
         (format!("{HEADER_PREFIX}specversion"), SPECVERSION.to_owned()),
     ];
     attributes(event, recorded, converted_from, |name, value| {
-        headers.push((format!("{HEADER_PREFIX}{name}"), encode_header(value)))
+        headers.push((format!("{HEADER_PREFIX}{name}"), encode_header(value)));
     });
     headers
 }

@@ -277,7 +277,9 @@ async fn a_reader_that_is_pinned_to_a_version_gets_events_in_it() {
     assert_eq!(plain["events"][0]["metadata"]["converted_from"], Value::Null);
     // The cursor of one goes on with the other: it is the same log.
     let cursor = pinned["cursor"].as_str().unwrap();
-    page(&server.admin(), &[("cursor", cursor), ("versions", "sales.deal.won@1,chat.message.sent@3")]).await.expect(200);
+    page(&server.admin(), &[("cursor", cursor), ("versions", "sales.deal.won@1,chat.message.sent@3")])
+        .await
+        .expect(200);
     for wrong in ["sales.deal.won", "sales.*@2", "sales.deal.won@1,sales.deal.won@2"] {
         let refused = page(&server.admin(), &[("versions", wrong)]).await;
         let problem = refused.expect(400).json();
