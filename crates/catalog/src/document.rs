@@ -186,11 +186,14 @@ impl Number {
         }
     }
 
-    /// Whether a text is this number; only whole ones have a text that is certain.
+    /// Whether a text is this number; only whole ones have a text that is certain. 5.0 is 5, as to JSON Schema.
     pub(crate) fn is_written(self, text: &str) -> bool {
         match self {
             Self::Int(int) => text.parse() == Ok(int) && text == int.to_string(),
             Self::Unsigned(unsigned) => text == unsigned.to_string(),
+            Self::Float(float) if float.fract() == 0.0 && float.abs() < EXACT_BELOW => {
+                Self::Int(float as i64).is_written(text)
+            }
             Self::Float(_) => false,
         }
     }
@@ -255,6 +258,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// From 2^53 on a double may stand for another whole number than was written.
+pub(crate) const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
 /// Room that an object is given at once.
 const MEMBERS_EXPECTED: usize = 12;
 
@@ -288,6 +294,24 @@ mod tests {
         ];
         for (text, number) in rows {
             assert_eq!(Number::parse(text), Some(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_its_digits_however_it_is_written() {
+        let rows = [
+            ("5", "5", true),
+            ("5.0", "5", true),
+            ("5e0", "5", true),
+            ("-0.0", "0", true),
+            ("5.0", "5.0", false),
+            ("5.5", "5", false),
+            ("5", "05", false),
+            ("9007199254740993.0", "9007199254740992", false),
+            ("1e300", "1", false),
+        ];
+        for (number, text, expected) in rows {
+            assert_eq!(Number::parse(number).expect("a number").is_written(text), expected, "{number} {text}");
         }
     }
 

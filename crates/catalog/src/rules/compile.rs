@@ -2,10 +2,10 @@
 
 use cel::Env;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
-use regex::RegexBuilder;
 
 use super::ir::{Constant, Field, Function, Ir, Loop, LoopKind, Operator};
-use super::{DEPTH_MAX, LOOPS_MAX, PATTERN_BYTES_MAX, Sees};
+use super::pattern::Pattern;
+use super::{DEPTH_MAX, LOOPS_MAX, Sees};
 use crate::limits::RULE_CHARS_MAX;
 
 /// An expression that is compiled, and the names of the sets that it looks into.
@@ -291,12 +291,7 @@ impl Compiler {
         let [text, IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }] = args else {
             return Err("matches() takes a text and a pattern that stands there as a string".to_owned());
         };
-        let mut builder = RegexBuilder::new(pattern.inner());
-        builder.size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
-        let pattern = builder.build().map_err(|_| {
-            "matches() takes a regular expression that runs in linear time, without look-around and back-references"
-                .to_owned()
-        })?;
+        let pattern = Pattern::compile(pattern.inner())?;
         Ok(Ir::Matches(self.boxed(text, depth)?, Box::new(pattern)))
     }
 }

@@ -1,15 +1,15 @@
 //! Evaluation, with a bound on its steps.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
 use tidings_event::Event;
 
+use super::elements::elements;
 use super::functions;
 use super::ir::{Constant, Field, Ir, Loop, LoopKind, Operator};
-use super::value::{SetValues, Value, compare, whole};
+use super::value::{SetValues, Text, Value, compare, integral, whole};
 use super::{Failure, Steps};
 use crate::document::{Document, Number};
 
@@ -25,6 +25,15 @@ pub(super) struct Evaluator<'a> {
     pub variables: Vec<Value<'a>>,
 }
 
+/// Members of an object that a name is held against at most; the members of larger objects are sorted.
+const LOOKED_THROUGH_MAX: usize = 400;
+/// Steps of a failure that decides nothing.
+const FAILURE_STEPS: usize = 16;
+/// Steps that making a text, a list or a map takes, and dropping it.
+const MAKE_STEPS: usize = 4;
+/// Steps that a loop takes before its first element.
+const LOOP_STEPS: usize = 4;
+
 type Result<T> = std::result::Result<T, Failure>;
 
 impl Steps {
@@ -35,13 +44,22 @@ impl Steps {
         left.map(|_| ()).ok_or(Failure::TooCostly)
     }
 
-    /// Takes the steps for looking at so many bytes.
+    /// Takes the steps for comparing or copying so many bytes.
     pub(super) fn spend_bytes(&self, bytes: usize) -> Result<()> {
         self.spend(bytes / 16 + 1)
     }
-}
 
-impl Steps {
+    /// Takes the steps for finding a member by a name of so many bytes. Only names of the same length are compared byte
+    /// by byte, but all may have it.
+    fn spend_lookup(&self, members: usize, name: usize) -> Result<()> {
+        self.spend(members.min(LOOKED_THROUGH_MAX) * (name + 8) / 128)
+    }
+
+    /// Takes the steps of a failure that decides nothing: its message was made for nothing.
+    fn spend_failure(&self) -> Result<()> {
+        self.spend(FAILURE_STEPS)
+    }
+
     pub(super) fn of(steps: u32) -> Self {
         Self(Cell::new(steps))
     }
@@ -58,20 +76,21 @@ impl<'a> Evaluator<'a> {
             Ir::Variable(at) => Ok(self.variables.get(*at).cloned().unwrap_or(Value::Null)),
             Ir::Member(of, name) => {
                 let of = self.value(of)?;
-                member(&of, name)
+                member(&of, name, self.steps)
             }
             Ir::HasMember(of, name) => match self.value(of) {
-                Ok(of) => Ok(Value::Bool(member(&of, name).is_ok())),
-                Err(Failure::Missing(_)) => Ok(Value::Bool(false)),
+                Ok(of) if of.is_object() => Ok(Value::Bool(find(&of, name, self.steps)?.is_some())),
+                Ok(_) => Ok(Value::Bool(false)),
+                Err(Failure::Missing(_)) => self.steps.spend_failure().map(|()| Value::Bool(false)),
                 Err(failure) => Err(failure),
             },
             Ir::Index(of, by) => {
                 let (of, by) = (self.value(of)?, self.value(by)?);
-                index(&of, &by)
+                index(&of, &by, self.steps)
             }
             Ir::InSet(value, set) => {
                 let value = self.value(value)?;
-                Ok(Value::Bool(self.set(*set)?.contains(&value)))
+                Ok(Value::Bool(self.set(*set)?.contains(&value, self.steps)?))
             }
             Ir::SizeOfSet(set) => Ok(Value::size(self.set(*set)?.len())),
             Ir::In(value, of) => {
@@ -91,18 +110,19 @@ impl<'a> Evaluator<'a> {
                 self.binary(*operator, &a, &b)
             }
             Ir::Call(function, args) => {
+                self.steps.spend(functions::STEPS)?;
                 let args = args.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>>>()?;
                 functions::call(*function, &args, self.steps)
             }
             Ir::Matches(text, pattern) => match self.value(text)? {
                 Value::Text(text) => {
-                    // Of the searches over bytes the slowest one.
-                    self.steps.spend(text.len() + 1)?;
+                    self.steps.spend(pattern.steps(text.len()))?;
                     Ok(Value::Bool(pattern.is_match(&text)))
                 }
                 other => Err(Failure::Type(format!("matches() is asked of {}, not of a string", other.kind()))),
             },
             Ir::List(items) => {
+                self.steps.spend(MAKE_STEPS + items.len())?;
                 let items = items.iter().map(|item| self.value(item)).collect::<Result<Vec<_>>>()?;
                 Ok(Value::list(items))
             }
@@ -125,6 +145,9 @@ impl<'a> Evaluator<'a> {
         if matches!(a, Ok(bool) if bool == decisive) || matches!(a, Err(Failure::TooCostly)) {
             return a.map(Value::Bool);
         }
+        if a.is_err() {
+            self.steps.spend_failure()?;
+        }
         let b = self.bool(b)?;
         if b == decisive { Ok(Value::Bool(b)) } else { a.map(Value::Bool) }
     }
@@ -135,12 +158,14 @@ impl<'a> Evaluator<'a> {
     }
 
     fn map(&mut self, entries: &'a [(Ir, Ir)]) -> Result<Value<'a>> {
-        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::with_capacity(entries.len());
+        self.steps.spend(MAKE_STEPS + entries.len())?;
+        let mut members: Vec<(Text<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Value::Text(key) = self.value(key)? else {
                 return Err(Failure::Type("the keys of a map must be strings".to_owned()));
             };
-            if members.iter().any(|(known, _)| *known == key) {
+            self.steps.spend_lookup(members.len(), key.len())?;
+            if members.iter().any(|(known, _)| **known == *key) {
                 return Err(Failure::Type("a map has a key twice".to_owned()));
             }
             let value = self.value(value)?;
@@ -151,6 +176,7 @@ impl<'a> Evaluator<'a> {
 
     fn looped(&mut self, looped: &'a Loop) -> Result<Value<'a>> {
         let items = elements(&self.value(&looped.range)?)?;
+        self.steps.spend(LOOP_STEPS)?;
         let mut taken = Vec::new();
         let mut found = 0;
         let mut failure = None;
@@ -166,6 +192,7 @@ impl<'a> Evaluator<'a> {
                 Err(Failure::TooCostly) => return Err(Failure::TooCostly),
                 // What a later element says may decide all the same.
                 Err(error) if matches!(looped.kind, LoopKind::Exists | LoopKind::All) => {
+                    self.steps.spend_failure()?;
                     failure.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
@@ -187,6 +214,9 @@ impl<'a> Evaluator<'a> {
             None => true,
         };
         if holds {
+            if matches!(looped.kind, LoopKind::Filter | LoopKind::Map) {
+                self.steps.spend(1)?;
+            }
             match (&looped.make, looped.kind) {
                 (Some(make), _) => taken.push(self.value(make)?),
                 (None, LoopKind::Filter) => taken.push(item),
@@ -197,27 +227,27 @@ impl<'a> Evaluator<'a> {
     }
 
     fn is_in(&self, value: &Value<'a>, of: &Value<'a>) -> Result<Value<'a>> {
-        let found = match (of, value) {
-            (Value::Data(Document::Map(_)) | Value::Map(_), Value::Text(name)) => member(of, name).is_ok(),
-            _ => {
-                let mut found = false;
-                for item in elements(of)? {
-                    found = found || equals(value, &item, self.steps)?;
-                }
-                found
+        if let Value::Text(name) = value
+            && of.is_object()
+        {
+            return Ok(Value::Bool(find(of, name, self.steps)?.is_some()));
+        }
+        for item in elements(of)? {
+            if equals(value, &item, self.steps)? {
+                return Ok(Value::Bool(true));
             }
-        };
-        Ok(Value::Bool(found))
+        }
+        Ok(Value::Bool(false))
     }
 
     fn binary(&self, operator: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Value<'a>> {
         Ok(match operator {
             Operator::Equal => Value::Bool(equals(a, b, self.steps)?),
             Operator::NotEqual => Value::Bool(!equals(a, b, self.steps)?),
-            Operator::Less => Value::Bool(self.order(a, b)? == Ordering::Less),
-            Operator::LessOrEqual => Value::Bool(self.order(a, b)? != Ordering::Greater),
-            Operator::Greater => Value::Bool(self.order(a, b)? == Ordering::Greater),
-            Operator::GreaterOrEqual => Value::Bool(self.order(a, b)? != Ordering::Less),
+            Operator::Less => Value::Bool(order(a, b, self.steps)? == Ordering::Less),
+            Operator::LessOrEqual => Value::Bool(order(a, b, self.steps)? != Ordering::Greater),
+            Operator::Greater => Value::Bool(order(a, b, self.steps)? == Ordering::Greater),
+            Operator::GreaterOrEqual => Value::Bool(order(a, b, self.steps)? != Ordering::Less),
             Operator::Add => return self.add(a, b),
             Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
                 return calculate(operator, a, b);
@@ -225,27 +255,17 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn order(&self, a: &Value<'a>, b: &Value<'a>) -> Result<Ordering> {
-        match (a, b) {
-            (Value::Text(a), Value::Text(b)) => {
-                self.steps.spend_bytes(a.len().min(b.len()))?;
-                Ok(a.as_ref().cmp(b.as_ref()))
-            }
-            _ => order(a, b),
-        }
-    }
-
     fn add(&self, a: &Value<'a>, b: &Value<'a>) -> Result<Value<'a>> {
         match (a, b) {
             (Value::Text(a), Value::Text(b)) => {
+                self.steps.spend(MAKE_STEPS)?;
                 self.steps.spend_bytes(a.len() + b.len())?;
-                Ok(Value::text(format!("{a}{b}")))
+                Ok(Value::text([&**a, &**b].concat()))
             }
             (Value::Data(Document::List(_)) | Value::List(_), Value::Data(Document::List(_)) | Value::List(_)) => {
-                let mut items = elements(a)?;
-                items.extend(elements(b)?);
-                self.steps.spend(items.len())?;
-                Ok(Value::list(items))
+                let (a, b) = (elements(a)?, elements(b)?);
+                self.steps.spend((a.len() + b.len()) * 2)?;
+                Ok(Value::list(a.chain(b).collect()))
             }
             _ => calculate(Operator::Add, a, b),
         }
@@ -275,7 +295,7 @@ impl<'a> Evaluator<'a> {
             Field::Source | Field::Entity | Field::Metadata | Field::Context => None,
         };
         let missing = || Failure::Missing(format!("event.{} is missing", field.as_str()));
-        text.map(|text| Value::Text(Cow::Borrowed(text))).ok_or_else(missing)
+        text.map(|text| Value::Text(text.into())).ok_or_else(missing)
     }
 
     fn has_field(&self, field: Field) -> bool {
@@ -295,23 +315,42 @@ fn of_constant(constant: &Constant) -> Value<'_> {
         Constant::Int(int) => Value::Number(Number::Int(*int)),
         Constant::Unsigned(unsigned) => Value::Number(Number::Unsigned(*unsigned)),
         Constant::Float(float) => Value::Number(Number::Float(*float)),
-        Constant::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Constant::Text(text) => Value::Text(Text::There(text)),
     }
 }
 
-fn member<'a>(of: &Value<'a>, name: &str) -> Result<Value<'a>> {
-    let found = match of {
-        Value::Data(Document::Map(members)) => members.get(name).map(Value::of),
-        Value::Map(members) => members.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
-        other => return Err(Failure::Missing(format!("'{name}' is asked of {}", other.kind()))),
-    };
-    found.ok_or_else(|| Failure::Missing(format!("'{name}' is missing")))
+/// The member of an object; none if there is none of this name.
+fn find<'a>(of: &Value<'a>, name: &str, steps: &Steps) -> Result<Option<Value<'a>>> {
+    match of {
+        Value::Data(Document::Map(members)) => {
+            steps.spend_lookup(members.len(), name.len())?;
+            Ok(members.get(name).map(Value::of))
+        }
+        Value::Map(members) => {
+            steps.spend_lookup(members.len(), name.len())?;
+            Ok(members.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone()))
+        }
+        other => Err(Failure::Missing(format!("'{}' is asked of {}", shorten(name), other.kind()))),
+    }
 }
 
-fn index<'a>(of: &Value<'a>, by: &Value<'_>) -> Result<Value<'a>> {
+fn member<'a>(of: &Value<'a>, name: &str, steps: &Steps) -> Result<Value<'a>> {
+    let found = find(of, name, steps)?;
+    found.ok_or_else(|| Failure::Missing(format!("'{}' is missing", shorten(name))))
+}
+
+/// A name as a message may hold it.
+fn shorten(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(end, _)| &name[..end])
+}
+
+/// Characters of a name in a message.
+const NAME_CHARS_MAX: usize = 100;
+
+fn index<'a>(of: &Value<'a>, by: &Value<'_>, steps: &Steps) -> Result<Value<'a>> {
     let at = match by {
-        Value::Text(name) => return member(of, name),
-        Value::Number(number) => whole(*number).and_then(|at| usize::try_from(at).ok()),
+        Value::Text(name) => return member(of, name, steps),
+        Value::Number(number) => integral(*number).and_then(|at| usize::try_from(at).ok()),
         other => return Err(Failure::Type(format!("{} is no index", other.kind()))),
     };
     let found = match of {
@@ -322,19 +361,6 @@ fn index<'a>(of: &Value<'a>, by: &Value<'_>) -> Result<Value<'a>> {
     found.ok_or_else(|| Failure::Missing("a list has no such element".to_owned()))
 }
 
-/// The elements of a list, or the keys of an object.
-pub(super) fn elements<'a>(of: &Value<'a>) -> Result<Vec<Value<'a>>> {
-    match of {
-        Value::Data(Document::List(items)) => Ok(items.iter().map(Value::of).collect()),
-        Value::Data(Document::Map(members)) => {
-            Ok(members.iter().map(|(name, _)| Value::Text(Cow::Borrowed(name.as_ref()))).collect())
-        }
-        Value::List(items) => Ok(items.to_vec()),
-        Value::Map(members) => Ok(members.iter().map(|(name, _)| Value::Text(name.clone())).collect()),
-        other => Err(Failure::Type(format!("{} has no elements", other.kind()))),
-    }
-}
-
 /// Whether two values are the same. Values of different kinds never are; numbers are by what they mean.
 fn equals(a: &Value<'_>, b: &Value<'_>, steps: &Steps) -> Result<bool> {
     steps.spend(1)?;
@@ -342,9 +368,9 @@ fn equals(a: &Value<'_>, b: &Value<'_>, steps: &Steps) -> Result<bool> {
         (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Number(a), Value::Number(b)) => compare(*a, *b) == Some(Ordering::Equal),
-        (Value::Text(a), Value::Text(b)) => {
-            steps.spend_bytes(a.len().min(b.len()))?;
-            a == b
+        (Value::Text(a), Value::Text(b)) if a.len() == b.len() => {
+            steps.spend_bytes(a.len())?;
+            **a == **b
         }
         (Value::Timestamp(a), Value::Timestamp(b)) | (Value::Duration(a), Value::Duration(b)) => a == b,
         (Value::Data(Document::List(_)) | Value::List(_), Value::Data(Document::List(_)) | Value::List(_)) => {
@@ -352,22 +378,24 @@ fn equals(a: &Value<'_>, b: &Value<'_>, steps: &Steps) -> Result<bool> {
             if a.len() != b.len() {
                 return Ok(false);
             }
-            for (a, b) in a.iter().zip(&b) {
-                if !equals(a, b, steps)? {
+            for (a, b) in a.zip(b) {
+                steps.spend(1)?;
+                if !equals(&a, &b, steps)? {
                     return Ok(false);
                 }
             }
             true
         }
-        (Value::Data(Document::Map(_)) | Value::Map(_), Value::Data(Document::Map(_)) | Value::Map(_)) => {
+        (a, b) if a.is_object() && b.is_object() => {
             let names = elements(a)?;
             if names.len() != elements(b)?.len() {
                 return Ok(false);
             }
-            for name in &names {
+            for name in names {
+                steps.spend(2)?;
                 let Value::Text(name) = name else { return Ok(false) };
-                match (member(a, name), member(b, name)) {
-                    (Ok(a), Ok(b)) if equals(&a, &b, steps)? => {}
+                match (find(a, &name, steps)?, find(b, &name, steps)?) {
+                    (Some(a), Some(b)) if equals(&a, &b, steps)? => {}
                     _ => return Ok(false),
                 }
             }
@@ -378,15 +406,19 @@ fn equals(a: &Value<'_>, b: &Value<'_>, steps: &Steps) -> Result<bool> {
 }
 
 /// Which of two values comes first.
-pub(super) fn order(a: &Value<'_>, b: &Value<'_>) -> Result<Ordering> {
-    let found = match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare(*a, *b),
-        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
-        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-        (Value::Timestamp(a), Value::Timestamp(b)) | (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
-        _ => None,
-    };
-    found.ok_or_else(|| Failure::Type(format!("{} is compared with {}", a.kind(), b.kind())))
+pub(super) fn order(a: &Value<'_>, b: &Value<'_>, steps: &Steps) -> Result<Ordering> {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => compare(*a, *b).ok_or_else(|| {
+            Failure::Arithmetic("the result of a calculation like 0.0 / 0.0 is no number, and is compared".to_owned())
+        }),
+        (Value::Text(a), Value::Text(b)) => {
+            steps.spend_bytes(a.len().min(b.len()))?;
+            Ok((**a).cmp(&**b))
+        }
+        (Value::Bool(a), Value::Bool(b)) => Ok(a.cmp(b)),
+        (Value::Timestamp(a), Value::Timestamp(b)) | (Value::Duration(a), Value::Duration(b)) => Ok(a.cmp(b)),
+        _ => Err(Failure::Type(format!("{} is compared with {}", a.kind(), b.kind()))),
+    }
 }
 
 fn negate<'a>(value: &Value<'a>) -> Result<Value<'a>> {
@@ -415,9 +447,11 @@ pub(super) fn calculate<'a>(operator: Operator, a: &Value<'a>, b: &Value<'a>) ->
     time.ok_or_else(overflow)
 }
 
-/// Whole numbers give whole numbers; as soon as one is not, both are doubles.
+/// Whole numbers give whole numbers; as soon as one is not, both are doubles. Only whole numbers leave a remainder, so
+/// for that it does not matter how they are written.
 fn numbers<'a>(operator: Operator, a: Number, b: Number) -> Result<Value<'a>> {
-    if let (Some(a), Some(b)) = (whole(a), whole(b)) {
+    let exact = if operator == Operator::Remainder { integral } else { whole };
+    if let (Some(a), Some(b)) = (exact(a), exact(b)) {
         if b == 0 && matches!(operator, Operator::Divide | Operator::Remainder) {
             return Err(Failure::Arithmetic("a whole number is divided by zero".to_owned()));
         }

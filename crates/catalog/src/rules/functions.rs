@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::eval::{calculate, elements, of_whole, order, overflow};
+use super::elements::elements;
+use super::eval::{calculate, of_whole, order, overflow};
 use super::ir::{Function, Operator};
-use super::value::{Value, whole};
+use super::value::{Text, Value, integral, whole};
 use super::{Failure, Steps};
 use crate::document::{Document, Number};
 
@@ -16,27 +17,45 @@ type Result<T> = std::result::Result<T, Failure>;
 /// Parts that `split` makes at most; the last one holds the rest.
 const PARTS_MAX: usize = 10_000;
 
+/// Bytes of a text that may say a moment or a duration.
+const TIME_BYTES_MAX: usize = 64;
+/// Steps that every call takes, for its arguments.
+pub(super) const STEPS: usize = 4;
+
+/// Steps beyond those of every call: what a function does with its texts, or by itself.
+fn steps_of(function: Function, args: &[Value<'_>]) -> usize {
+    let bytes = |arg: &Value<'_>| if let Value::Text(text) = arg { text.len() } else { 0 };
+    let all: usize = args.iter().map(bytes).sum();
+    match function {
+        // They look at no more than what they look for.
+        Function::StartsWith | Function::EndsWith => args.get(1).map_or(0, bytes) / 16,
+        // Searches go back and forth.
+        Function::Contains | Function::Split | Function::Replace => all / 2 + 8,
+        // Numbers of many digits are read slowly, to be exact.
+        Function::Double | Function::Duration if all > DIGITS_FAST => 500 + 4 * all,
+        Function::Int => all / 2,
+        Function::Timestamp | Function::Date | Function::Duration | Function::Text | Function::Double => 30 + all / 16,
+        function if part_of_time(function) => 4,
+        _ => all / 16,
+    }
+}
+
+/// Digits of which a double is read at once.
+const DIGITS_FAST: usize = 19;
+
 /// Calls a function; the number of arguments was checked when the expression was compiled.
 pub(super) fn call<'a>(function: Function, args: &[Value<'a>], steps: &Steps) -> Result<Value<'a>> {
-    let bytes = args.iter().map(|arg| if let Value::Text(text) = arg { text.len() } else { 0 }).sum();
-    steps.spend_bytes(bytes)?;
+    steps.spend(steps_of(function, args))?;
     match (function, args) {
         (Function::Size, [of]) => size(of),
-        (Function::Contains, [Value::Text(text), Value::Text(part)]) => Ok(Value::Bool(text.contains(part.as_ref()))),
-        (Function::StartsWith, [Value::Text(text), Value::Text(part)]) => {
-            Ok(Value::Bool(text.starts_with(part.as_ref())))
-        }
-        (Function::EndsWith, [Value::Text(text), Value::Text(part)]) => Ok(Value::Bool(text.ends_with(part.as_ref()))),
+        (Function::Contains, [Value::Text(text), Value::Text(part)]) => Ok(Value::Bool(text.contains(&**part))),
+        (Function::StartsWith, [Value::Text(text), Value::Text(part)]) => Ok(Value::Bool(text.starts_with(&**part))),
+        (Function::EndsWith, [Value::Text(text), Value::Text(part)]) => Ok(Value::Bool(text.ends_with(&**part))),
         (Function::LowerAscii, [Value::Text(text)]) => Ok(Value::text(text.to_ascii_lowercase())),
         (Function::UpperAscii, [Value::Text(text)]) => Ok(Value::text(text.to_ascii_uppercase())),
-        (Function::Trim, [Value::Text(text)]) => Ok(Value::text(text.trim().to_owned())),
+        (Function::Trim, [Value::Text(text)]) => Ok(Value::Text(trim(text))),
         (Function::Substring, [Value::Text(text), bounds @ ..]) => substring(text, bounds),
-        (Function::Split, [Value::Text(text), Value::Text(by)]) => {
-            let parts: Vec<Value<'a>> =
-                text.splitn(PARTS_MAX, by.as_ref()).map(|part| Value::text(part.to_owned())).collect();
-            steps.spend(parts.len())?;
-            Ok(Value::list(parts))
-        }
+        (Function::Split, [Value::Text(text), Value::Text(by)]) => split(text, by, steps),
         (Function::Join, [list]) => join(list, "", steps),
         (Function::Join, [list, Value::Text(between)]) => join(list, between, steps),
         (Function::Replace, [Value::Text(text), Value::Text(from), Value::Text(to)]) => replace(text, from, to, steps),
@@ -50,13 +69,15 @@ pub(super) fn call<'a>(function: Function, args: &[Value<'a>], steps: &Steps) ->
         (Function::Ceil, [Value::Number(number)]) => Ok(rounded(*number, f64::ceil)),
         (Function::Floor, [Value::Number(number)]) => Ok(rounded(*number, f64::floor)),
         (Function::Round, [Value::Number(number)]) => Ok(rounded(*number, f64::round)),
-        (Function::Round, [Value::Number(number), Value::Number(Number::Int(digits @ 0..=15))]) => {
-            Ok(round_to(*number, *digits))
+        (Function::Round, [Value::Number(number), Value::Number(digits)])
+            if integral(*digits).is_some_and(|digits| (0..=15).contains(&digits)) =>
+        {
+            Ok(round_to(*number, integral(*digits).unwrap_or_default()))
         }
         (Function::Sum, [list]) => {
-            let items = elements(list)?;
-            steps.spend(items.len())?;
-            items.iter().try_fold(Value::int(0), |sum, item| calculate(Operator::Add, &sum, item))
+            let mut items = elements(list)?;
+            steps.spend(items.len() * 2)?;
+            items.try_fold(Value::int(0), |sum, item| calculate(Operator::Add, &sum, &item))
         }
         (Function::Min, args) => extreme(args, Ordering::Less, steps),
         (Function::Max, args) => extreme(args, Ordering::Greater, steps),
@@ -82,25 +103,44 @@ fn size<'a>(of: &Value<'a>) -> Result<Value<'a>> {
     }))
 }
 
+fn trim<'a>(text: &Text<'a>) -> Text<'a> {
+    let from = text.len() - text.trim_start().len();
+    text.part(from, from + text.trim().len())
+}
+
 /// From one character up to before another, or to the end.
-fn substring<'a>(text: &str, bounds: &[Value<'_>]) -> Result<Value<'a>> {
+fn substring<'a>(text: &Text<'a>, bounds: &[Value<'_>]) -> Result<Value<'a>> {
     let mut at = Vec::with_capacity(2);
     for bound in bounds {
         let Value::Number(number) = bound else {
             return Err(Failure::Type("substring() takes whole numbers".to_owned()));
         };
-        at.push(whole(*number).and_then(|at| usize::try_from(at).ok()).ok_or_else(out_of_text)?);
+        at.push(integral(*number).and_then(|at| usize::try_from(at).ok()).ok_or_else(out_of_text)?);
     }
-    let from = at.first().copied().unwrap_or(0);
-    let to = at.get(1).copied();
-    if to.is_some_and(|to| to < from) {
-        return Err(out_of_text());
+    // The byte after so many characters.
+    let byte_of = |characters: usize| match text.char_indices().nth(characters) {
+        Some((byte, _)) => Some(byte),
+        None => (text.chars().count() == characters).then_some(text.len()),
+    };
+    let from = byte_of(at.first().copied().unwrap_or(0)).ok_or_else(out_of_text)?;
+    let to = match at.get(1) {
+        Some(to) => byte_of(*to).filter(|to| *to >= from).ok_or_else(out_of_text)?,
+        None => text.len(),
+    };
+    Ok(Value::Text(text.part(from, to)))
+}
+
+/// The parts of a text; the last one of [`PARTS_MAX`] holds the rest.
+fn split<'a>(text: &Text<'a>, by: &str, steps: &Steps) -> Result<Value<'a>> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for part in text.splitn(PARTS_MAX, by) {
+        steps.spend(4)?;
+        // The parts stand in the text one after the other, with the separator in between.
+        parts.push(Value::Text(text.part(from, from + part.len())));
+        from += part.len() + by.len();
     }
-    let count = text.chars().count();
-    if from > count || to.is_some_and(|to| to > count) {
-        return Err(out_of_text());
-    }
-    Ok(Value::text(text.chars().skip(from).take(to.unwrap_or(count) - from).collect()))
+    Ok(Value::list(parts))
 }
 
 fn out_of_text() -> Failure {
@@ -109,8 +149,8 @@ fn out_of_text() -> Failure {
 
 fn join<'a>(list: &Value<'a>, between: &str, steps: &Steps) -> Result<Value<'a>> {
     let mut joined = String::new();
-    for (index, item) in elements(list)?.iter().enumerate() {
-        let Value::Text(text) = item else {
+    for (index, item) in elements(list)?.enumerate() {
+        let Value::Text(text) = &item else {
             return Err(Failure::Type(format!("join() is asked of a list that holds {}", item.kind())));
         };
         steps.spend_bytes(text.len() + between.len())?;
@@ -125,6 +165,7 @@ fn join<'a>(list: &Value<'a>, between: &str, steps: &Steps) -> Result<Value<'a>>
 fn replace<'a>(text: &str, from: &str, to: &str, steps: &Steps) -> Result<Value<'a>> {
     let found = text.matches(from).count();
     // What comes out may be far longer than what goes in.
+    steps.spend(found.saturating_mul(2))?;
     steps.spend_bytes(text.len().saturating_add(found.saturating_mul(to.len())))?;
     Ok(Value::text(text.replace(from, to)))
 }
@@ -183,7 +224,7 @@ fn rounded<'a>(number: Number, round: fn(f64) -> f64) -> Value<'a> {
 
 /// Rounds to so many digits after the point, half away from zero, as the number is written in decimal: 1.005 to two
 /// digits is 1.01, though its double is a little less.
-fn round_to<'a>(number: Number, digits: i64) -> Value<'a> {
+fn round_to<'a>(number: Number, digits: i128) -> Value<'a> {
     let Number::Float(float) = number else { return Value::Number(number) };
     // Doubles of 2^53 and more have no digits after the point.
     if !float.is_finite() || float.abs() >= 9_007_199_254_740_992.0 {
@@ -199,17 +240,19 @@ fn round_to<'a>(number: Number, digits: i64) -> Value<'a> {
 
 /// The least or greatest of a list, or of the arguments.
 fn extreme<'a>(args: &[Value<'a>], wanted: Ordering, steps: &Steps) -> Result<Value<'a>> {
-    let items = match args {
-        [list @ (Value::Data(_) | Value::List(_))] => elements(list)?,
-        args => args.to_vec(),
-    };
-    steps.spend(items.len())?;
-    let mut items = items.into_iter();
+    match args {
+        [list @ (Value::Data(_) | Value::List(_))] => extreme_of(elements(list)?, wanted, steps),
+        args => extreme_of(args.iter().cloned(), wanted, steps),
+    }
+}
+
+fn extreme_of<'a>(mut items: impl Iterator<Item = Value<'a>>, wanted: Ordering, steps: &Steps) -> Result<Value<'a>> {
     let Some(mut best) = items.next() else {
         return Err(Failure::Missing("an empty list has no least and no greatest element".to_owned()));
     };
     for item in items {
-        if order(&item, &best)? == wanted {
+        steps.spend(1)?;
+        if order(&item, &best, steps)? == wanted {
             best = item;
         }
     }
@@ -219,10 +262,12 @@ fn extreme<'a>(args: &[Value<'a>], wanted: Ordering, steps: &Steps) -> Result<Va
 fn timestamp<'a>(of: &Value<'a>) -> Result<Value<'a>> {
     match of {
         Value::Timestamp(micros) => Ok(Value::Timestamp(*micros)),
-        Value::Text(text) => tidings_event::Timestamp::parse(text)
+        Value::Text(text) => Some(&**text)
+            .filter(|text| text.len() <= TIME_BYTES_MAX)
+            .and_then(|text| tidings_event::Timestamp::parse(text).ok())
             .map(|moment| Value::Timestamp(moment.as_micros()))
-            .map_err(|_| Failure::Type("timestamp() is asked of a string that is no RFC 3339 moment".to_owned())),
-        Value::Number(number) => whole(*number)
+            .ok_or_else(|| Failure::Type("timestamp() is asked of a string that is no RFC 3339 moment".to_owned())),
+        Value::Number(number) => integral(*number)
             .and_then(|seconds| i64::try_from(seconds.checked_mul(1_000_000)?).ok())
             .map(Value::Timestamp)
             .ok_or_else(overflow),
@@ -251,9 +296,9 @@ fn duration<'a>(of: &Value<'a>) -> Result<Value<'a>> {
     let wrong = || Failure::Type("duration() is asked of a string that is no duration like 1h30m".to_owned());
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
-        None => (1.0, text.as_ref()),
+        None => (1.0, &**text),
     };
-    if rest.is_empty() {
+    if rest.is_empty() || text.len() > TIME_BYTES_MAX {
         return Err(wrong());
     }
     let mut micros = 0.0;

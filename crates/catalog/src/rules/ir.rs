@@ -1,6 +1,6 @@
 //! An expression after compiling: every name is resolved, every pattern compiled, every call checked.
 
-use regex::Regex;
+use super::pattern::Pattern;
 
 /// A node of an expression.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Ir {
     Binary(Operator, Box<Ir>, Box<Ir>),
     Call(Function, Vec<Ir>),
     /// Whether a text holds a match.
-    Matches(Box<Ir>, Box<Regex>),
+    Matches(Box<Ir>, Box<Pattern>),
     List(Vec<Ir>),
     Map(Vec<(Ir, Ir)>),
     Loop(Box<Loop>),

@@ -11,6 +11,17 @@ fn rule(check: &str) -> Rule {
 
 /// The value of an expression that sees everything; the set `currencies` holds EUR, USD and 978.
 fn eval(text: &str, data: &Json) -> Result<Json, String> {
+    eval_counted(text, data).0
+}
+
+/// The same, and the steps that it took.
+fn eval_counted(text: &str, data: &Json) -> (Result<Json, String>, u32) {
+    let steps = Steps::for_one_event();
+    let value = eval_within(text, data, &steps);
+    (value, STEPS_MAX - steps.0.get())
+}
+
+fn eval_within(text: &str, data: &Json, steps: &Steps) -> Result<Json, String> {
     let expression = Expression::compile(text, Sees::Everything)?;
     let event = event("sales.lead.created", "3", data.clone());
     let document = Document::of(data);
@@ -22,11 +33,10 @@ fn eval(text: &str, data: &Json) -> Result<Json, String> {
     let values = Arc::new(SetValues::new(&currencies));
     let sets: Vec<_> =
         expression.set_names().iter().map(|name| (name == "currencies").then(|| Arc::clone(&values))).collect();
-    let steps = Steps::for_one_event();
-    let mut evaluator =
-        Evaluator { data: &document, event: Some(&event), sets: &sets, steps: &steps, variables: Vec::new() };
+    let mut evaluator = Evaluator { data: &document, event: Some(&event), sets: &sets, steps, variables: Vec::new() };
     let value = evaluator.value(&expression.root).map_err(|failure| failure.to_string())?;
-    value.to_json().ok_or_else(|| value.kind().to_owned())
+    let value_or_kind = value.to_json(steps).map_err(|failure| failure.to_string())?;
+    value_or_kind.ok_or_else(|| value.kind().to_owned())
 }
 
 #[test]
@@ -34,7 +44,7 @@ fn expressions_have_the_values_that_the_guide_promises() {
     let data = json!({
         "amount": 1500, "rate": 0.2, "currency": "EUR", "name": "Ada Lovelace", "none": null, "yes": true,
         "items": [{"count": 2, "price": 1.1}, {"count": 1, "price": 2.2, "tags": ["a", "b"]}],
-        "words": ["x", "y"], "big": 18_446_744_073_709_551_615_u64, "x-y": {"inner": 7},
+        "words": ["x", "y"], "four": 4.0, "big": 18_446_744_073_709_551_615_u64, "x-y": {"inner": 7},
         "from": "2026-03-15T10:00:00Z", "to": "2026-03-16T09:30:00+01:00", "day": "2026-02-28",
     });
     let rows = [
@@ -135,6 +145,12 @@ fn expressions_have_the_values_that_the_guide_promises() {
         ("sum(data.items.map(i, i.count))", json!(3)),
         ("sum([])", json!(0)),
         ("round(sum(data.items.map(i, i.price * i.count)), 2)", json!(4.4)),
+        ("data.four % 2", json!(0)),
+        ("7.0 % data.four", json!(3)),
+        ("data.words[data.four - 3]", json!("y")),
+        ("'abcdef'.substring(data.four)", json!("ef")),
+        ("round(1.234, data.four - 2)", json!(1.23)),
+        ("data.four / 8", json!(0.5)),
         ("min([3, 1.5, 2])", json!(1.5)),
         ("max(3, 1, 2)", json!(3)),
         ("max(['a', 'b'])", json!("b")),
@@ -175,6 +191,10 @@ fn what_has_no_value_says_why() {
         ("1 / 0 == 1", "a whole number is divided by zero"),
         ("9223372036854775807 * 4 > 0", "a number becomes larger than 64 bits hold"),
         ("1.5 % 2 == 1", "a remainder is there of whole numbers only"),
+        ("9007199254740994.0 % 2 == 0", "a remainder is there of whole numbers only"),
+        ("data.list[0.5] == 1", "a list has no such element"),
+        ("0.0 / 0.0 > 0", "the result of a calculation like 0.0 / 0.0 is no number, and is compared"),
+        ("max([1, 0.0 / 0.0]) > 0", "the result of a calculation like 0.0 / 0.0 is no number, and is compared"),
         ("data.text && true", "a string stands where a boolean is needed"),
         ("data.missing && true", "'missing' is missing"),
         ("data.text.all(c, true)", "a string has no elements"),
@@ -284,27 +304,94 @@ fn a_broken_rule_is_told_in_its_authors_words_and_at_its_place() {
     assert_eq!(broken.message, "the rule r cannot be judged: 'missing' is missing");
 }
 
+/// What grows faster than the data, however it goes about it.
+const ATTACKS: &[&str] = &[
+    "data.a.all(x, data.a.all(y, x == y))",
+    "data.a.all(x, data.a == data.a)",
+    "data.a.all(x, !data.text.contains('z'))",
+    "data.a.all(x, data.text == data.text2)",
+    "data.a.all(x, data.text <= data.text2)",
+    "data.a.all(x, !data.text.matches('(z|y)+z'))",
+    "data.a.all(x, size(data.text + data.text) > 0)",
+    "data.a.all(x, size(data.text.replace('y', data.text)) > 0)",
+    "data.a.all(x, size(data.a + data.a) > 0)",
+    "data.a.all(x, size(data.text.split('')) > 0)",
+    "data.a.all(x, data.text.split(',').size() > 0)",
+    "data.a.map(x, data.a).all(l, l.all(y, y == 0))",
+    "data.a.all(x, x in data.a && !(1 in data.a))",
+    "data.a.all(x, sum(data.a) == 0)",
+    "data.a.all(x, min(data.a) == 0)",
+    "data.a.all(x, !(data.text in sets.currencies))",
+    "data.a.all(x, !data.text.matches('a[ab]{300}c'))",
+    "data.a.all(x, x.y || x.y || x.y || x.y || true)",
+    "data.a.map(x, data.text).all(t, t == data.text2)",
+    "max(data.a.map(x, data.text)) == data.text2",
+    "[data.text + data.text].map(t, data.a.map(x, t.lowerAscii()))",
+    "data.a.map(x, data.a)",
+    "data.a.map(x, data.text)",
+    "data.a.map(x, data.texts).map(l, l)",
+    "data.a.all(x, data[data.text] == 0 || true)",
+    "data.a.all(x, has(data.many.m59999) || true) && data.a.all(x, data.many == data.many)",
+    "data.a.all(x, data.a.map(y, y).join('') == '' || true)",
+    "data.texts.all(t, data.texts.all(u, data.texts.all(v, t == u && u == v)))",
+];
+
+fn large() -> Json {
+    let many: serde_json::Map<_, _> = (0..5_000).map(|i| (format!("m{i}"), json!(i))).collect();
+    json!({
+        "a": vec![0; 30_000], "texts": vec!["x".repeat(100); 500], "text": "y".repeat(100_000),
+        "text2": "y".repeat(100_000), "many": many,
+    })
+}
+
 #[test]
-fn no_expression_takes_longer_than_its_steps_whatever_the_data() {
-    let many = json!({"a": vec![0; 60_000], "texts": vec!["x".repeat(100); 500], "text": "y".repeat(100_000)});
-    for text in [
-        "data.a.all(x, data.a.all(y, x == y))",
-        "data.a.all(x, data.a == data.a)",
-        "data.a.all(x, !data.text.contains('z'))",
-        "data.a.all(x, data.text == data.text)",
-        "data.a.all(x, !data.text.matches('(z|y)+z'))",
-        "data.a.all(x, size(data.text + data.text) > 0)",
-        "data.a.all(x, size(data.text.replace('y', data.text)) > 0)",
-        "data.a.all(x, size(data.a + data.a) > 0)",
-        "data.a.all(x, size(data.text.split('')) > 0)",
-        "data.a.map(x, data.a).all(l, l.all(y, y == 0))",
-        "data.a.all(x, x in data.a && !(1 in data.a))",
-        "data.a.all(x, sum(data.a) == 0)",
-        "data.texts.all(t, data.texts.all(u, data.texts.all(v, t == u && u == v)))",
-    ] {
-        assert_eq!(eval(text, &many), Err("it takes too long on this data".to_owned()), "{text}");
+fn no_expression_takes_more_than_its_steps_whatever_the_data() {
+    let data = large();
+    for text in ATTACKS {
+        let (outcome, steps) = eval_counted(text, &data);
+        assert_eq!(outcome, Err("it takes too long on this data".to_owned()), "{text}");
+        assert_eq!(steps, STEPS_MAX, "{text}");
     }
-    assert_eq!(eval("data.a.all(x, x == 0) && sum(data.a) == 0", &many), Ok(json!(true)));
+}
+
+#[test]
+fn what_decides_early_costs_little() {
+    let mut data = large();
+    data["b"] = json!([1]).as_array().into_iter().flatten().cloned().chain(vec![json!(0); 29_999]).collect();
+    data["t"] = "x".repeat(100_001).into();
+    for (text, steps_max) in [
+        ("data.a != data.b", 20),
+        ("0 in data.a && 1 in data.b", 30),
+        ("data.b.exists(y, y == 1)", 30),
+        ("data.text != data.t", 20),
+        ("data.text.startsWith('yy') && data.text.endsWith('yy')", 30),
+        ("data.a[29999] == data.a[data.a.size() - 1]", 40),
+        ("size(data.a.filter(x, x == 0)) > 0 || true", 200_000),
+        ("[data.text + data.t].all(s, s != data.text && s != data.t && !(s in [s + 'x']))", 40_000),
+        ("data.a.all(x, x == 0) && sum(data.a) == 0", 250_000),
+        ("!data.text.matches('^[a-z0-9._%+-]+@[a-z0-9.-]+$')", 51_000),
+    ] {
+        let (outcome, steps) = eval_counted(text, &data);
+        assert_eq!(outcome, Ok(json!(true)), "{text}");
+        assert!(steps <= steps_max, "{text}: {steps}");
+    }
+}
+
+#[test]
+fn common_rules_take_few_steps() {
+    let data = json!({"amount": 5, "currency": "EUR", "email": "ada@example.com", "lines": [{"price": 2, "count": 2}]});
+    for (text, steps_max) in [
+        ("data.amount > 0", 4),
+        ("data.currency in sets.currencies", 6),
+        ("!has(data.discount) || data.discount < data.amount", 4),
+        ("data.lines.all(line, line.price * line.count > 0)", 16),
+        ("data.email.matches('^[^@ ]+@[^@ ]+$')", 12),
+    ] {
+        let (outcome, steps) = eval_counted(text, &data);
+        assert_eq!(outcome, Ok(json!(true)), "{text}");
+        let to_json = 8;
+        assert!(steps <= steps_max + to_json, "{text}: {steps}");
+    }
 }
 
 #[test]

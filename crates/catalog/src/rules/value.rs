@@ -1,11 +1,12 @@
 //! What an expression calculates with.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::document::{Document, Number};
+use super::{Failure, Steps};
+use crate::document::{Document, EXACT_BELOW, Number};
 use crate::entry::Set;
 
 /// A value. Lists and objects of the event's data are looked at where they are.
@@ -14,17 +15,52 @@ pub(super) enum Value<'a> {
     Null,
     Bool(bool),
     Number(Number),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// A list or an object of the data.
     Data(&'a Document<'a>),
     /// A list that was made.
     List(Rc<Vec<Value<'a>>>),
     /// A map that was made; its keys are texts.
-    Map(Rc<Vec<(Cow<'a, str>, Value<'a>)>>),
+    Map(Rc<Vec<(Text<'a>, Value<'a>)>>),
     /// Microseconds since 1970-01-01T00:00:00Z.
     Timestamp(i64),
     /// Microseconds.
     Duration(i64),
+}
+
+/// A text: where it stands in the data, the envelope or the expression, or made and shared, so that a value is copied
+/// in the same time whatever it holds.
+#[derive(Debug, Clone)]
+pub(super) enum Text<'a> {
+    There(&'a str),
+    Made(Rc<str>),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::There(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::There(text)
+    }
+}
+
+impl<'a> Text<'a> {
+    /// What lies between two bytes; nothing if they part a character.
+    pub(super) fn part(&self, from: usize, to: usize) -> Self {
+        match self {
+            Self::There(text) => Self::There(text.get(from..to).unwrap_or_default()),
+            Self::Made(text) => Self::Made(text.get(from..to).unwrap_or_default().into()),
+        }
+    }
 }
 
 impl<'a> Value<'a> {
@@ -33,7 +69,7 @@ impl<'a> Value<'a> {
             Document::Null => Self::Null,
             Document::Bool(bool) => Self::Bool(*bool),
             Document::Number(number) => Self::Number(*number),
-            Document::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Document::Text(text) => Self::Text(Text::There(text)),
             Document::List(_) | Document::Map(_) => Self::Data(document),
         }
     }
@@ -51,7 +87,11 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn text(text: String) -> Self {
-        Self::Text(Cow::Owned(text))
+        Self::Text(Text::Made(text.into()))
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self, Self::Data(Document::Map(_)) | Self::Map(_))
     }
 
     /// What it is, for messages.
@@ -68,23 +108,60 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON; none where there is no way to write it.
-    pub(super) fn to_json(&self) -> Option<serde_json::Value> {
-        Some(match self {
+    /// The value as JSON; none where there is no way to write it. The steps are spent before anything is copied: the same
+    /// list may stand in a value many times, and stands in its JSON as often.
+    pub(super) fn to_json(&self, steps: &Steps) -> Result<Option<serde_json::Value>, Failure> {
+        steps.spend(JSON_STEPS)?;
+        Ok(Some(match self {
             Self::Null => serde_json::Value::Null,
             Self::Bool(bool) => (*bool).into(),
-            Self::Number(Number::Float(float)) if !float.is_finite() => return None,
+            Self::Number(Number::Float(float)) if !float.is_finite() => return Ok(None),
             Self::Number(number) => Document::Number(*number).to_value(),
-            Self::Text(text) => text.as_ref().into(),
-            Self::Data(document) => document.to_value(),
-            Self::List(items) => serde_json::Value::Array(items.iter().map(Value::to_json).collect::<Option<_>>()?),
+            Self::Text(text) => {
+                steps.spend_bytes(text.len())?;
+                (**text).into()
+            }
+            Self::Data(document) => {
+                spend_copy(document, steps)?;
+                document.to_value()
+            }
+            Self::List(items) => {
+                let mut list = Vec::new();
+                for item in items.iter() {
+                    let Some(item) = item.to_json(steps)? else { return Ok(None) };
+                    list.push(item);
+                }
+                serde_json::Value::Array(list)
+            }
             Self::Map(members) => {
-                let member = |(name, value): &(Cow<'_, str>, Value<'_>)| Some((name.to_string(), value.to_json()?));
-                serde_json::Value::Object(members.iter().map(member).collect::<Option<_>>()?)
+                let mut object = serde_json::Map::new();
+                for (name, value) in members.iter() {
+                    steps.spend_bytes(name.len())?;
+                    let Some(value) = value.to_json(steps)? else { return Ok(None) };
+                    object.insert(name.to_string(), value);
+                }
+                serde_json::Value::Object(object)
             }
             Self::Timestamp(micros) => tidings_event::Timestamp::from_micros(*micros).to_string().into(),
-            Self::Duration(_) => return None,
-        })
+            Self::Duration(_) => return Ok(None),
+        }))
+    }
+}
+
+/// Steps that a value takes to become JSON, and to be dropped.
+const JSON_STEPS: usize = 8;
+
+/// Takes the steps for copying a part of the data.
+fn spend_copy(document: &Document<'_>, steps: &Steps) -> Result<(), Failure> {
+    steps.spend(JSON_STEPS)?;
+    match document {
+        Document::Text(text) => steps.spend_bytes(text.len()),
+        Document::List(items) => items.iter().try_for_each(|item| spend_copy(item, steps)),
+        Document::Map(members) => members.iter().try_for_each(|(name, value)| {
+            steps.spend_bytes(name.len())?;
+            spend_copy(value, steps)
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -103,6 +180,14 @@ pub(super) fn whole(number: Number) -> Option<i128> {
         Number::Int(int) => Some(i128::from(int)),
         Number::Unsigned(unsigned) => Some(i128::from(unsigned)),
         Number::Float(_) => None,
+    }
+}
+
+/// The whole number that a number is, however it is written: to JSON Schema 4.0 is an integer, so it is one here.
+pub(super) fn integral(number: Number) -> Option<i128> {
+    match number {
+        Number::Float(float) if float.fract() == 0.0 && float.abs() < EXACT_BELOW => Some(float as i128),
+        other => whole(other),
     }
 }
 
@@ -166,12 +251,19 @@ impl SetValues {
         self.texts.len() + self.numbers.len()
     }
 
-    pub(super) fn contains(&self, value: &Value<'_>) -> bool {
-        match value {
-            Value::Text(text) => self.texts.contains(text.as_ref()),
-            Value::Number(number) => self.numbers.contains(&NumberKey::of(*number)),
+    pub(super) fn contains(&self, value: &Value<'_>, steps: &Steps) -> Result<bool, Failure> {
+        Ok(match value {
+            Value::Text(text) => {
+                // It is hashed, eight bytes a step.
+                steps.spend(2 + text.len() / 8)?;
+                self.texts.contains(&**text)
+            }
+            Value::Number(number) => {
+                steps.spend(2)?;
+                self.numbers.contains(&NumberKey::of(*number))
+            }
             _ => false,
-        }
+        })
     }
 }
 
@@ -217,7 +309,7 @@ mod tests {
             (Value::Null, false),
         ];
         for (value, expected) in rows {
-            assert_eq!(values.contains(&value), expected, "{value:?}");
+            assert_eq!(values.contains(&value, &Steps::for_one_event()), Ok(expected), "{value:?}");
         }
     }
 }
