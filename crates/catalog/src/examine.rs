@@ -2,6 +2,7 @@
 //! machines and conversions are right, each by itself and all of them together.
 
 mod conversions;
+mod members;
 mod places;
 mod rules;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub fn examine(
     };
     let mut findings = schema.remarks().to_vec();
     root(definition, &mut findings);
+    members::examine(&definition.schema, &mut findings);
     for (index, example) in definition.examples.iter().enumerate() {
         for violation in schema.violations(&example.data, VIOLATIONS_TOLD) {
             let path = format!("/examples/{index}{}", violation.path);

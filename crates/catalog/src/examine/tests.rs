@@ -94,6 +94,12 @@ fn every_fault_is_told_with_its_place() {
             "schema_format_unknown",
             "/schema/properties/note/format",
         ),
+        (
+            |d| d.schema["$defs"]["x"] = json!({"properties": {"a": true}, "required": ["a", "b"]}),
+            Warning,
+            "required_undescribed",
+            "/schema/$defs/x/required/1",
+        ),
         (|d| d.examples[0].data["score"] = json!("3"), Error, "example_invalid", "/examples/0/data/score"),
         (|d| d.examples[0].data["score"] = json!(0), Error, "example_breaks_rule", "/examples/0/data/score"),
         (|d| d.entity.as_mut().expect("one").id = Some(at("/id")), Error, "place_unknown", "/entity/id"),
