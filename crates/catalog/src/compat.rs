@@ -43,7 +43,7 @@ mod witness;
 
 use std::cell::Cell;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::definition::Compatibility;
@@ -353,7 +353,7 @@ impl Side {
         let mut side = Self {
             id: read_seen.root,
             gaps: read_seen.gaps,
-            validators: vec![validator(&seen.root).map_err(unreadable)?],
+            validators: vec![validator(seen.draft, &seen.root).map_err(unreadable)?],
             closed: Vec::new(),
             doubts: rewritten.doubts,
         };
@@ -362,7 +362,7 @@ impl Side {
             if rewritten.together {
                 side.id = arena.and(vec![side.id, read.root]);
                 side.gaps.extend(read.gaps);
-                side.validators.push(validator(&original.root).map_err(unreadable)?);
+                side.validators.push(validator(original.draft, &original.root).map_err(unreadable)?);
             }
             let ids = read_seen.places.into_iter().zip(read.places);
             side.closed = places.into_iter().zip(ids).map(|(at, (closed, open))| (at, closed, open)).collect();
@@ -400,10 +400,13 @@ pub fn seen(schema: &Value, view: View) -> Result<Vec<Value>, String> {
     Ok([rewritten.text].into_iter().chain(rewritten.together.then(|| schema.clone())).collect())
 }
 
-/// The validator that decides: formats are asserted, patterns take linear time, nothing is fetched.
-fn validator(schema: &Value) -> Result<Validator, String> {
+/// The validator that decides: formats are asserted, patterns take linear time, nothing is fetched. The draft is given,
+/// as it is where events are judged.
+fn validator(draft: Draft, schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
+        .with_draft(draft)
         .should_validate_formats(true)
+        .should_ignore_unknown_formats(true)
         .with_pattern_options(PatternOptions::regex())
         .offline()
         .build(schema)

@@ -40,7 +40,8 @@ impl Evaluator {
 
     /// Whether a text is of a format.
     pub(super) fn is_of_format(&mut self, format: &Rc<str>, text: &str) -> Option<bool> {
-        let compile = || super::validator(&serde_json::json!({ "format": &**format })).ok();
+        let compile =
+            || super::validator(jsonschema::Draft::Draft202012, &serde_json::json!({ "format": &**format })).ok();
         let validator = self.formats.entry(format.clone()).or_insert_with(compile);
         validator.as_ref().map(|validator| validator.is_valid(&Value::String(text.to_owned())))
     }
