@@ -86,6 +86,9 @@ fn number(dice: &mut Dice) -> Value {
         json!(1e300),
         json!(-1e300),
         json!(2.000001),
+        json!(1.5e32),
+        json!(9_007_199_254_740_992u64),
+        json!(9_007_199_254_740_993u64),
     ];
     dice.pick(&numbers).clone()
 }

@@ -12,8 +12,9 @@ mod instances;
 mod schemas;
 
 use jsonschema::{PatternOptions, Validator};
-use serde_json::Value;
-use tidings_catalog::compat::{Verdict, View, includes, seen};
+use serde_json::{Value, json};
+use tidings_catalog::compat::{Direction, Verdict, View, includes, judge, seen};
+use tidings_catalog::definition::Compatibility;
 
 const INSTANCES: u64 = 30_000;
 /// Documents of the narrow schema that are wanted of one pair, and how many are tried for it.
@@ -45,6 +46,10 @@ impl Dice {
     }
 }
 
+fn wanted() -> u64 {
+    std::env::var("TIDINGS_FUZZ_INSTANCES").ok().and_then(|text| text.parse().ok()).unwrap_or(INSTANCES)
+}
+
 fn validators(schema: &Value, view: View) -> Option<Vec<Validator>> {
     let build = |schema: &Value| {
         jsonschema::options()
@@ -72,7 +77,7 @@ struct Tally {
 
 #[test]
 fn no_document_contradicts_a_verdict() {
-    let wanted = std::env::var("TIDINGS_FUZZ_INSTANCES").ok().and_then(|text| text.parse().ok()).unwrap_or(INSTANCES);
+    let wanted = wanted();
     let views = [
         (View::AsIs, View::AsIs),
         (View::Closed, View::Open),
@@ -90,16 +95,85 @@ fn no_document_contradicts_a_verdict() {
         if narrow == wide {
             continue;
         }
+        if dice.one_in(3) {
+            try_published(seed, &narrow, &wide, &mut dice, &mut tally);
+            continue;
+        }
         let (narrow_view, wide_view) = *dice.pick(&views);
-        try_pair(seed, (&narrow, narrow_view), (&wide, wide_view), &mut dice, &mut tally);
+        let verdict = includes(&narrow, narrow_view, &wide, wide_view);
+        try_pair(seed, (&narrow, narrow_view), (&wide, wide_view), verdict, &mut dice, &mut tally);
     }
     println!("{tally:?}");
     assert!(tally.compatible * 10 > tally.pairs, "too few compatible verdicts to mean anything: {tally:?}");
 }
 
-fn try_pair(seed: u64, narrow: (&Value, View), wide: (&Value, View), dice: &mut Dice, tally: &mut Tally) {
+/// What is written by the earlier schema must be read by the new one, and the other way round.
+fn try_published(seed: u64, earlier: &Value, new: &Value, dice: &mut Dice, tally: &mut Tally) {
+    let judged = judge(Compatibility::Published, &[earlier], new);
+    assert_eq!(judged.len(), 2, "seed {seed}");
+    for judged in judged {
+        let (narrow, wide) = if judged.direction == Direction::Backward { (earlier, new) } else { (new, earlier) };
+        try_pair(seed, (narrow, View::Closed), (wide, View::Open), judged.verdict, dice, tally);
+    }
+}
+
+/// The paths, at most two names long, to the objects of a document that a schema describes.
+fn described_objects(schema: &Value, document: &Value) -> Vec<Vec<String>> {
+    let parts = || [schema].into_iter().chain(schema["allOf"].as_array().into_iter().flatten());
+    let mut found = Vec::new();
+    for (name, value) in document.as_object().into_iter().flatten().filter(|(_, value)| value.is_object()) {
+        for inner in parts().filter_map(|part| part["properties"].get(name)) {
+            found.push(vec![name.clone()]);
+            let deeper = described_objects(inner, value);
+            found.extend(
+                deeper.into_iter().filter(|path| path.len() == 1).map(|path| vec![name.clone(), path[0].clone()]),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn closing_never_empties_what_is_described_without_a_word() {
+    let mut tried = 0;
+    let seeds = wanted() / 100;
+    for seed in 1..=seeds {
+        let mut dice = Dice(seed);
+        let schema = schemas::nested(&mut dice);
+        let as_is = validators(&schema, View::AsIs).expect("a made schema compiles");
+        let mut paths: Vec<Vec<String>> = Vec::new();
+        for attempt in 0..60 {
+            let document = instances::document(&mut dice, &schema, &schema, attempt);
+            if accepts(&as_is, &document) {
+                paths.extend(described_objects(&schema, &document));
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        for path in paths {
+            tried += 1;
+            let none = path.iter().rev().fold(
+                json!({ "not": { "type": "object" } }),
+                |inner, name| json!({ "properties": { (name.as_str()): inner } }),
+            );
+            let verdict = includes(&schema, View::Closed, &none, View::AsIs);
+            assert!(verdict != Verdict::Compatible, "seed {seed}: {path:?} is emptied in {schema}");
+        }
+    }
+    println!("{tried} places");
+    assert!(tried * 2 > seeds, "too few places: {tried}");
+}
+
+fn try_pair(
+    seed: u64,
+    narrow: (&Value, View),
+    wide: (&Value, View),
+    verdict: Verdict,
+    dice: &mut Dice,
+    tally: &mut Tally,
+) {
     tally.pairs += 1;
-    match includes(narrow.0, narrow.1, wide.0, wide.1) {
+    match verdict {
         Verdict::Unknown { path, reason } => {
             tally.unknown += 1;
             if std::env::var_os("TIDINGS_FUZZ_SHOW").is_some() {

@@ -20,6 +20,18 @@ pub(crate) fn pair(dice: &mut Dice) -> (Value, Value) {
     if maker.dice.one_in(2) { (first, second) } else { (second, first) }
 }
 
+/// A record of records that consists of nothing else.
+pub(crate) fn nested(dice: &mut Dice) -> Value {
+    let mut maker = Maker { dice, draft7: false };
+    loop {
+        let mut schema = maker.nested(2);
+        maker.define(&mut schema);
+        if seen(&schema, View::AsIs).is_ok() {
+            return schema;
+        }
+    }
+}
+
 struct Maker<'d> {
     dice: &'d mut Dice,
     draft7: bool,
@@ -28,9 +40,10 @@ struct Maker<'d> {
 impl Maker<'_> {
     fn document(&mut self) -> Value {
         loop {
-            let mut schema = match self.dice.below(4) {
-                0 => self.record(2),
-                1 => self.schema(3),
+            let mut schema = match self.dice.below(6) {
+                0 | 1 => self.record(2),
+                2 => self.schema(3),
+                3 => self.nested(2),
                 _ => self.focused(),
             };
             if !schema.is_object() {
@@ -82,8 +95,9 @@ impl Maker<'_> {
         let required: Vec<&str> = names.into_iter().filter(|_| self.dice.one_in(2)).collect();
         let mut record = json!({ "type": "object", "properties": properties, "required": required });
         if self.dice.one_in(3) {
-            record["additionalProperties"] = false.into();
+            record["additionalProperties"] = self.dice.one_in(6).into();
         }
+        self.demand(&mut record);
         if self.dice.one_in(4) {
             // Told apart by a tag.
             let tags = ["s", "t", "u"].iter().take(self.dice.below(3) + 1);
@@ -95,6 +109,47 @@ impl Maker<'_> {
                 })
                 .collect();
             record[*self.dice.pick(&["oneOf", "anyOf"])] = branches.into();
+        }
+        record
+    }
+
+    /// Demands members of a record that it may not declare.
+    fn demand(&mut self, record: &mut Value) {
+        let name = *self.dice.pick(&NAMES);
+        match self.dice.below(16) {
+            0 | 1 => {
+                if let Some(required) = record["required"].as_array_mut()
+                    && !required.contains(&json!(name))
+                {
+                    required.push(name.into());
+                }
+            }
+            2 => record["minProperties"] = self.dice.below(4).into(),
+            3 => record["allOf"] = json!([{ "required": [name] }]),
+            4 => record["allOf"] = json!([{ "required": [name] }, { "properties": { "c": self.schema(1) } }]),
+            5 if !self.draft7 => record["dependentRequired"] = json!({ "a": [name] }),
+            6 => record["anyOf"] = json!([{ "required": [name] }, { "required": ["a"] }]),
+            7 => record["propertyNames"] = json!({ "pattern": "^[abc]" }),
+            _ => {}
+        }
+    }
+
+    /// A record of records, of which each may demand what it does not declare.
+    fn nested(&mut self, depth: usize) -> Value {
+        let mut record = json!({ "type": "object", "properties": {}, "required": [] });
+        for name in ["a", "b", "c"] {
+            if self.dice.one_in(2) {
+                let inner = if depth > 0 { self.nested(depth - 1) } else { json!({ "type": "object" }) };
+                record["properties"][name] = inner;
+            }
+        }
+        self.demand(&mut record);
+        if self.dice.one_in(4) {
+            let part = json!({ "properties": { "a": if depth > 0 { self.nested(depth - 1) } else { json!({}) } } });
+            match record["allOf"].as_array_mut() {
+                Some(parts) => parts.push(part),
+                None => record["allOf"] = json!([part]),
+            }
         }
         record
     }
@@ -273,6 +328,10 @@ impl Maker<'_> {
                                 json!(6),
                                 json!(4),
                                 json!(12),
+                                json!(0.000_01),
+                                json!(0.000_003),
+                                json!(0.000_000_3),
+                                json!(9_007_199_254_740_993u64),
                             ])
                             .clone(),
                     ),
