@@ -80,7 +80,7 @@ impl Pattern {
 #[derive(Debug)]
 struct Table {
     /// The kind of each byte: those of one kind lead to the same states everywhere.
-    kinds: [u8; 256],
+    kinds: Box<[u8; 256]>,
     /// By state, by kind: where that leads. The end of the text is the last kind.
     next: Vec<u16>,
     /// How many kinds there are.
@@ -99,7 +99,7 @@ impl Table {
         let dfa = DFA::builder().configure(config).build_from_nfa(program).ok()?;
         let mut cache = dfa.create_cache();
         let classes = dfa.byte_classes();
-        let mut kinds = [0; 256];
+        let mut kinds = Box::new([0; 256]);
         let mut bytes = Vec::new();
         for byte in 0..=u8::MAX {
             let class = classes.get(byte);
