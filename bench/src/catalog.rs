@@ -245,7 +245,7 @@ fn alone(events: &[Event]) -> Result<f64> {
 
 pub(crate) async fn run(report: &mut Report, scale: Scale, server: Option<&Arc<Postgres>>) -> Result<()> {
     let places: Vec<Place<'_>> =
-        std::iter::once(Place::Sqlite).chain(server.into_iter().map(|server| Place::Postgres(server))).collect();
+        std::iter::once(Place::Sqlite).chain(server.into_iter().map(Place::Postgres)).collect();
     for (size, lines, count) in [("1 KB", 3, 64_000), ("10 KB", 46, 12_000)] {
         let events = events(scale.of(count), lines);
         let bytes = events.iter().map(|event| event.data.as_bytes().len()).sum::<usize>() / events.len();

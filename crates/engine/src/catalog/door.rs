@@ -13,7 +13,7 @@ use tidings_catalog::judge::{Catalog, Judgement};
 use tidings_catalog::ownership::{self, may_emit};
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::log::Receipt;
-use tidings_event::{ErrorCode, Event, Problem, Violation};
+use tidings_event::{ErrorCode, Event, Problem, Violation, violation_code};
 use tidings_store::Store;
 
 use super::count_violation;
@@ -79,7 +79,12 @@ impl Door {
             return self.appender.append(events).await;
         }
         let catalog = self.holder.catalog();
-        let violations = self.not_taken(not_owned(&catalog, emitter, &events), &events).await?;
+        let mut violations = not_owned(&catalog, emitter, &events);
+        // Whoever speaks in another's name never emitted the event, whatever the log holds.
+        if !violations.iter().flat_map(|(_, broken)| broken).any(|broken| broken.code == violation_code::SOURCE_NOT_OWN)
+        {
+            violations = self.not_taken(violations, &events).await?;
+        }
         if !violations.is_empty() {
             counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(events.len() as u64);
             self.tell_all(&catalog, emitter, &events, &violations);
