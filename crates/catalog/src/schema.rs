@@ -6,9 +6,10 @@
 
 mod cost;
 mod explain;
+mod pattern;
 mod structure;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, Validator};
 use serde_json::Value;
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::{Violation, violation_code as code};
@@ -18,12 +19,6 @@ use crate::report::{Finding, Subject};
 
 pub(crate) use explain::{bounded, violation};
 pub(crate) use structure::percent_decode;
-
-/// Bytes that the programs of one pattern may take.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-/// What a byte of a text costs, in steps, by the bytes that the program of a pattern takes at most: in the worst case
-/// every byte is held against all of the program.
-const PATTERN_COSTS: [(usize, u64); 4] = [(4 * 1024, 1), (16 * 1024, 4), (64 * 1024, 16), (PATTERN_BYTES_MAX, 256)];
 
 /// A schema that documents can be judged by.
 pub struct Schema {
@@ -132,19 +127,11 @@ pub(crate) fn out_of_range(path: &str) -> Violation {
 }
 
 fn options(draft: Draft) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
-    bounded_options(draft, PATTERN_BYTES_MAX)
-}
-
-/// The same with another bound for the programs of patterns.
-fn bounded_options(
-    draft: Draft,
-    pattern_bytes: usize,
-) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
     jsonschema::options_for::<Borrowed>()
         .with_draft(draft)
         .should_validate_formats(true)
         .should_ignore_unknown_formats(true)
-        .with_pattern_options(PatternOptions::regex().size_limit(pattern_bytes).dfa_size_limit(PATTERN_BYTES_MAX))
+        .with_pattern_options(pattern::options())
         .offline()
 }
 

@@ -94,7 +94,7 @@ impl<'a> Node<'a, Borrowed> for &'a Document<'a> {
 
     fn string_length(&self) -> Option<u64> {
         match self {
-            Document::Text(text) if !work::text(text.len()) => None,
+            Document::Text(text) if !work::characters(text.len()) => None,
             Document::Text(text) if text.is_ascii() => Some(text.len() as u64),
             Document::Text(text) => Some(text.chars().count() as u64),
             _ => None,
@@ -165,7 +165,7 @@ impl<'a> Iterator for MembersIter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.0.next()?;
-        (name.len() <= work::SHORT || work::text(name.len())).then_some((&**name, value))
+        work::name(name.len()).then_some((&**name, value))
     }
 }
 

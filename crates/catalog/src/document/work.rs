@@ -10,8 +10,8 @@ use std::cell::Cell;
 
 /// Bytes of the stack that judging may take.
 const STACK_MAX: usize = 768 * 1024;
-/// Bytes of a text that are looked at in one step.
-pub(super) const SHORT: usize = 48;
+/// Bytes of a text that are looked at in one step, unless every byte counts.
+const SHORT: usize = 48;
 
 /// How much work there is, and what counts for how much.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,8 @@ struct Left {
     steps: Cell<u64>,
     per_value: Cell<u64>,
     per_byte: Cell<u64>,
+    /// Texts of so many bytes are looked at in one step.
+    short: Cell<usize>,
     /// The stack may not grow below this address.
     floor: Cell<usize>,
     over: Cell<bool>,
@@ -40,6 +42,7 @@ thread_local! {
             steps: Cell::new(u64::MAX),
             per_value: Cell::new(1),
             per_byte: Cell::new(0),
+            short: Cell::new(SHORT),
             floor: Cell::new(0),
             over: Cell::new(false),
         }
@@ -53,6 +56,7 @@ pub(crate) fn within<T>(allowance: Allowance, work: impl FnOnce() -> T) -> Optio
             steps: left.steps.replace(allowance.steps),
             per_value: left.per_value.replace(allowance.per_value),
             per_byte: left.per_byte.replace(allowance.per_byte),
+            short: left.short.replace(if allowance.per_byte > 1 { 0 } else { SHORT }),
             floor: left.floor.replace(here().saturating_sub(STACK_MAX)),
             over: left.over.replace(false),
         };
@@ -68,6 +72,7 @@ struct Restore {
     steps: u64,
     per_value: u64,
     per_byte: u64,
+    short: usize,
     floor: usize,
     over: bool,
 }
@@ -78,6 +83,7 @@ impl Drop for Restore {
             left.steps.set(self.steps);
             left.per_value.set(self.per_value);
             left.per_byte.set(self.per_byte);
+            left.short.set(self.short);
             left.floor.set(self.floor);
             left.over.set(self.over);
         });
@@ -108,14 +114,22 @@ pub(super) fn below(count: usize) -> bool {
     LEFT.with(|left| left.take(left.per_value.get().saturating_mul(count as u64)))
 }
 
-/// A look at a text of so many bytes. False where no work is left.
+/// A look at a text of so many bytes, as it is held against a pattern. False where no work is left.
 #[inline]
 pub(super) fn text(bytes: usize) -> bool {
-    if bytes <= SHORT { look() } else { long_text(bytes) }
+    LEFT.with(|left| if bytes <= left.short.get() { left.take(1) } else { left.take_text(bytes) })
 }
 
-fn long_text(bytes: usize) -> bool {
-    LEFT.with(|left| left.take((bytes as u64 / 16).saturating_add(left.per_byte.get().saturating_mul(bytes as u64))))
+/// A look at all characters of a text, without a pattern. False where no work is left.
+#[inline]
+pub(super) fn characters(bytes: usize) -> bool {
+    LEFT.with(|left| left.take(1 + bytes as u64 / 16))
+}
+
+/// A look at the name of a member, which is seen with its object where it is short. False where no work is left.
+#[inline]
+pub(super) fn name(bytes: usize) -> bool {
+    LEFT.with(|left| bytes <= left.short.get() || left.take_text(bytes))
 }
 
 impl Left {
@@ -123,13 +137,24 @@ impl Left {
     #[inline]
     fn take(&self, steps: u64) -> bool {
         match self.steps.get().checked_sub(steps) {
-            Some(rest) => self.steps.set(rest),
-            None => {
-                self.steps.set(0);
-                self.over.set(true);
+            Some(rest) => {
+                self.steps.set(rest);
+                true
             }
+            None => self.use_up(),
         }
-        !self.over.get()
+    }
+
+    fn take_text(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        self.take((bytes / 16).saturating_add(self.per_byte.get().saturating_mul(bytes)))
+    }
+
+    #[cold]
+    fn use_up(&self) -> bool {
+        self.steps.set(0);
+        self.over.set(true);
+        false
     }
 }
 
@@ -150,7 +175,7 @@ mod tests {
     fn work_that_is_used_up_stays_used_up_and_ends_with_its_scope() {
         assert_eq!(within(FEW, || (below(4), look(), open(), below(0))), Some((true, true, true, true)));
         assert_eq!(
-            within(FEW, || assert_eq!((below(6), below(0), look(), text(100)), (false, false, false, false))),
+            within(FEW, || assert_eq!((below(6), open(), look(), text(100)), (false, false, false, false))),
             None
         );
         assert!(below(1_000_000), "outside of a scope there is no bound");

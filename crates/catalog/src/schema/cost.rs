@@ -21,6 +21,8 @@ const CHAIN_MAX: usize = 100;
 const LEVELS: usize = 8;
 /// From so many schemas on, along one way into a document, judging is costly.
 const COSTLY: u64 = 200;
+/// From so many steps for a byte on, too.
+const PATTERNS_COSTLY: u64 = 16;
 /// Schemas that take as long as holding a name against a pattern.
 const NAME_PATTERN: u64 = 64;
 /// Steps that judging one document may take: every look at a value is one, and every 16 bytes of a text are. That is
@@ -51,7 +53,7 @@ pub(super) struct Patterns(pub u64);
 
 impl Cost {
     pub(super) fn is_costly(self) -> bool {
-        self.along > COSTLY || self.patterns.0 > 1
+        self.along > COSTLY || self.patterns.0 > PATTERNS_COSTLY
     }
 
     /// What judging one document may take.
@@ -92,6 +94,9 @@ pub(super) fn of(root: &Value, patterns: Patterns) -> Result<Cost, Vec<Finding>>
         visiting: vec![false; found.len()],
         order: Vec::with_capacity(found.len()),
     };
+    // A name may be held against all patterns of its object.
+    let names = found.iter().map(|links| links.name_patterns).max().unwrap_or_default();
+    let patterns = Patterns(patterns.0.saturating_mul(names.max(1)));
     let (mut judged, mut refusing) = (0, 0);
     for node in 0..found.len() {
         let spent = count.visit(node, 1).map_err(|excess| vec![excess.told(&graph, node)])?;
@@ -143,6 +148,8 @@ struct Links {
     unevaluated: bool,
     /// What it asks by itself, beyond one schema's share.
     more: u64,
+    /// Patterns that names of members are held against.
+    name_patterns: u64,
     /// Whether it holds for nothing.
     refuses: bool,
 }
@@ -324,7 +331,8 @@ impl<'s> Graph<'s> {
                 }
                 ("properties" | "patternProperties", Value::Object(named)) => {
                     if keyword == "patternProperties" {
-                        links.more += NAME_PATTERN * named.len() as u64;
+                        links.name_patterns = named.len() as u64;
+                        links.more += NAME_PATTERN * links.name_patterns;
                     }
                     self.below(named.values(), &mut links);
                 }

@@ -6,7 +6,8 @@ use jsonschema::Draft;
 use serde_json::{Map, Value};
 
 use super::cost::Patterns;
-use super::{PATTERN_COSTS, bounded_options, error_at, options};
+use super::pattern::Costs;
+use super::{error_at, options};
 use crate::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use crate::pointer::escape;
 use crate::report::{Finding, Severity};
@@ -143,8 +144,15 @@ pub(super) fn check(schema: &Value, draft: Draft) -> Result<(Vec<Finding>, Patte
             ids.insert(id.trim_end_matches('#'));
         }
     });
-    let mut found =
-        Found { root: schema, draft, ids, errors: Vec::new(), remarks: Vec::new(), patterns: HashMap::new() };
+    let mut found = Found {
+        root: schema,
+        draft,
+        ids,
+        errors: Vec::new(),
+        remarks: Vec::new(),
+        costs: Costs::new(draft),
+        patterns: HashMap::new(),
+    };
     walk(schema, "/schema", SCHEMA_DEPTH_MAX, &mut |value, path| {
         if let Value::Object(members) = value {
             found.look(members, path);
@@ -164,6 +172,7 @@ struct Found<'s> {
     ids: HashSet<&'s str>,
     errors: Vec<Finding>,
     remarks: Vec<Finding>,
+    costs: Costs,
     /// What every pattern costs; none of those that are not taken.
     patterns: HashMap<String, Option<u64>>,
 }
@@ -250,25 +259,17 @@ impl Found<'_> {
     }
 
     fn pattern(&mut self, pattern: &str, path: String) {
-        let draft = self.draft;
-        let cost = *self.patterns.entry(pattern.to_owned()).or_insert_with(|| pattern_cost(pattern, draft));
+        let cost = *self.patterns.entry(pattern.to_owned()).or_insert_with(|| self.costs.of(pattern));
         if cost.is_none() {
             self.errors.push(error_at(
                 path,
                 "schema_pattern",
                 "is not a regular expression that runs in linear time: look-around and back-references are not known, \
-                 and it must not be too large"
+                 and what counts characters of large classes is too large: `maxLength` counts as well"
                     .to_owned(),
             ));
         }
     }
-}
-
-/// What matching a byte of a text costs; none where the pattern cannot be matched in linear time, or is too large.
-fn pattern_cost(pattern: &str, draft: Draft) -> Option<u64> {
-    let alone = serde_json::json!({ "pattern": pattern });
-    let fits = |bytes| bounded_options(draft, bytes).build(&alone).is_ok();
-    PATTERN_COSTS.iter().find(|(bytes, _)| fits(*bytes)).map(|(_, cost)| *cost)
 }
 
 /// A fragment of a reference with its percent escapes resolved.
