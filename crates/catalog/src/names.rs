@@ -240,14 +240,21 @@ impl Name {
             let message = format!(
                 "\"{original}\" asks for something to be done (\"{first}\"); an event says that it has happened"
             );
-            return ("name_command", message, Some(self.done_to(&words[1..], &forms::participle(first))));
+            // Two words that are nouns more often are one thing, like a credit_note.
+            let is_thing = forms::is_nounish(first) && forms::is_nounish(last) && *last != self.entity();
+            let done = (!is_thing).then(|| self.done_to(&words[1..], &forms::participle(first)));
+            return ("name_command", message, done);
         }
         if let Some(base) = forms::base_of_progressive(first).or_else(|| forms::base_of_present(first)) {
             let message = format!("\"{original}\" says what is going on (\"{first}\"), not what has happened");
             return ("name_present", message, Some(self.done_to(&words[1..], &forms::participle(&base))));
         }
-        // Otherwise the last word says what is done: order_create, order_creation.
+        // Otherwise the last word says what is done: order_create, order_creation. But a pending_cancellation is a kind of
+        // cancellation, and an rss_feed a thing.
         let (code, message, done) = self.mend_word(original, last);
+        if forms::is_no_noun(first) || (forms::is_nounish(last) && *first != self.entity()) {
+            return unclear(original);
+        }
         (code, message, done.map(|done| self.done_to(object, &done)))
     }
 

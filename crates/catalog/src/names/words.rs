@@ -165,7 +165,7 @@ tournois trans trellis tropics us vas versus virus walrus yes
 
 /// Plurals that have no singular, or another meaning without the `s`: nothing is wrong with them.
 pub(super) const PLURALIA_TANTUM: &str = "
-arms assets belongings clothes congratulations contents costs credentials customs dues earnings funds glasses goods
+arms assets belongings clothes congratulations contents costs credentials customs details dues earnings funds glasses goods
 grounds guts holdings logistics looks minutes odds operations outskirts pants premises preferences proceeds quarters
 remains riches savings settings shorts spirits stairs statistics stats terms valuables wages wares winnings works
 ";
@@ -227,7 +227,7 @@ soon was were will would to
 ";
 
 /// Those that speak of what has not happened yet, and may never.
-pub(super) const FUTURE: &str = "can could may might must shall should soon will would";
+pub(super) const FUTURE: &str = "can could may might must shall should soon to will would";
 
 /// Names that say nothing.
 pub(super) const GENERIC: &str =
@@ -239,9 +239,9 @@ pub(super) const TAKEN_AS_THEY_ARE: &str = "became went began ran came rose fell
 
 /// Verbs that are nouns more often.
 pub(super) const NOUNISH: &str = "
-bill book bounce bundle campaign charge claim comment contact credit deposit digest discount document email file filter
-grade group image index inventory invoice issue label level license link list log mark message name note offer order
+bill book bounce bundle campaign charge claim comment contact credit deposit digest discount document email feed file
+filter grade group image index inventory invoice issue label level license link list log mark message name note offer order
 pair phone pick pin place plan point post price profile program prompt purchase query queue quote rate record report
-result review route sample scale schedule score screen service share source stage stamp star state station store stream
+result review route sample scale schedule score screen seed service share source stage stamp star state station store stream
 study supply tag target task test time tip trace track trade transfer value view visit vote watch work
 ";
