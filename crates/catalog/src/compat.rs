@@ -133,6 +133,12 @@ impl Budget {
         Self(Cell::new(CHANGE_STEPS_MAX))
     }
 
+    /// None at all.
+    #[cfg(test)]
+    pub(crate) const fn spent() -> Self {
+        Self(Cell::new(0))
+    }
+
     /// As much as comparisons that nobody counts may take.
     const fn unlimited() -> Self {
         Self(Cell::new(usize::MAX))
@@ -144,6 +150,12 @@ impl Budget {
 
     fn is_spent(&self) -> bool {
         self.0.get() == 0
+    }
+
+    /// What is left.
+    #[cfg(test)]
+    pub(crate) const fn left(&self) -> usize {
+        self.0.get()
     }
 }
 

@@ -154,3 +154,33 @@ fn declared_at(schema: &Value, place: &str) -> String {
     }
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_work_left_for_is_not_passed_but_said_to_be_unknown() {
+        let of = |kind: &str| {
+            crate::testing::definition("sales.lead.created", "1", json!({"properties": {"a": {"type": kind}}}))
+        };
+        let (earlier, new) = ([Arc::new(of("string"))], of("string"));
+        let (other, budget) = (of("integer"), Budget::for_one_change());
+        assert!(!schemas(&earlier, &other, &budget).is_empty());
+        assert!(budget.left() < Budget::for_one_change().left(), "comparisons of one change share its budget");
+        let mut changed = new;
+        changed.schema["title"] = json!("the same, said otherwise");
+        assert!(schemas(&earlier, &changed, &budget).is_empty());
+        let found = schemas(&earlier, &changed, &Budget::spent());
+        assert!(!found.is_empty());
+        for finding in found {
+            assert_eq!(
+                (finding.code, finding.severity, finding.overridable),
+                ("schema_unknown", Severity::Error, true)
+            );
+            assert!(finding.message.contains("take too long all together"), "{}", finding.message);
+        }
+    }
+}

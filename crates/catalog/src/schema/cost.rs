@@ -312,8 +312,7 @@ impl<'s> Graph<'s> {
     }
 
     fn links(&mut self, node: &'s Value) -> Links {
-        let mut links = Links::default();
-        links.refuses = *node == Value::Bool(false);
+        let mut links = Links { refuses: *node == Value::Bool(false), ..Links::default() };
         let Value::Object(members) = node else { return links };
         for (keyword, value) in members {
             match (keyword.as_str(), value) {

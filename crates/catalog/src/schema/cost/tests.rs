@@ -4,8 +4,8 @@ use super::super::Schema;
 use super::*;
 
 #[track_caller]
-fn compile(schema: Value) -> Schema {
-    Schema::compile(&schema).unwrap_or_else(|found| panic!("{found:#?}"))
+fn compile(schema: &Value) -> Schema {
+    Schema::compile(schema).unwrap_or_else(|found| panic!("{found:#?}"))
 }
 
 #[track_caller]
@@ -37,9 +37,9 @@ fn codes(schema: &Schema, data: &Value) -> Vec<&'static str> {
 #[test]
 fn references_that_fan_out_over_one_value_are_refused() {
     let last = json!({"required": ["no"]});
-    let schema = chained(60, last.clone(), |next| json!({"anyOf": [next.clone(), next]}));
+    let schema = chained(60, last.clone(), |next| json!({"anyOf": [next, next]}));
     assert_eq!(refused(&schema)[0].1, "schema_too_costly");
-    let schema = chained(60, last.clone(), |next| json!({"if": next.clone(), "then": next.clone(), "else": next}));
+    let schema = chained(60, last.clone(), |next| json!({"if": next, "then": next, "else": next}));
     assert_eq!(refused(&schema)[0].1, "schema_too_costly");
     let schema = chained(60, last, |next| json!({"$ref": next["$ref"], "unevaluatedProperties": false}));
     assert_eq!(refused(&schema)[0].1, "schema_too_costly");
@@ -85,14 +85,14 @@ fn references_are_followed_wherever_they_lead() {
         more.insert("d40".to_owned(), json!({"$id": "https://example.com/d40", "$anchor": "d40"}));
         let place = if by_name { "$defs" } else { "more" };
         let schema = json!({"$ref": format!("{name}1"), place: more});
-        assert!(!of(&schema, Patterns(0)).is_ok(), "{name}");
+        assert!(of(&schema, Patterns(0)).is_err(), "{name}");
     }
 }
 
 #[test]
 fn a_long_way_into_a_document_is_fine() {
     let schema = chained(3_000, json!({"type": "integer"}), |next| json!({"properties": {"x": next}}));
-    let schema = compile(schema);
+    let schema = compile(&schema);
     assert!(codes(&schema, &nested(60, json!({}))).is_empty());
     assert!(!schema.is_costly());
 }
@@ -100,19 +100,19 @@ fn a_long_way_into_a_document_is_fine() {
 #[test]
 fn schemas_that_come_back_to_every_member_many_times_end_all_the_same() {
     // Each level asks the next one twice; no reference leads back, so nothing is remembered.
-    let twice = |next: Value| json!({"allOf": [{"properties": {"x": next.clone()}}, {"properties": {"x": next}}]});
-    let down = compile(chained(61, json!({"type": "string"}), twice));
+    let twice = |next: Value| json!({"allOf": [{"properties": {"x": next}}, {"properties": {"x": next}}]});
+    let down = compile(&chained(61, json!({"type": "string"}), twice));
     assert!(down.is_costly());
     assert_eq!(codes(&down, &nested(60, json!("it is valid"))), ["schema_not_judged"]);
     let around = compile(
-        json!({"properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}}, "required": ["x"]}),
+        &json!({"properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}}, "required": ["x"]}),
     );
     assert!(around.is_costly());
     assert_eq!(codes(&around, &nested(60, json!({}))).len(), 1);
     let either =
-        compile(json!({"type": ["object", "string"], "properties": {"x": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}}));
+        compile(&json!({"type": ["object", "string"], "properties": {"x": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}}));
     assert_eq!(codes(&either, &nested(60, json!(7))).len(), 1);
-    let unevaluated = compile(json!({"$ref": "#/$defs/a", "$defs": {"a": {
+    let unevaluated = compile(&json!({"$ref": "#/$defs/a", "$defs": {"a": {
         "anyOf": [{"properties": {"x": {"$ref": "#/$defs/a"}}}, {"properties": {"x": {"$ref": "#/$defs/a"}}}],
         "unevaluatedProperties": {"$ref": "#/$defs/a"},
     }}}));
@@ -125,7 +125,7 @@ fn the_stack_never_runs_over() {
     let mut schema =
         chained(48, json!({"properties": {"x": {"$ref": "#"}}, "required": ["x"]}), |next| json!({"oneOf": [next]}));
     schema["type"] = json!("object");
-    let schema = compile(schema);
+    let schema = compile(&schema);
     let violations = std::thread::Builder::new()
         .stack_size(2 * 1024 * 1024)
         .spawn(move || codes(&schema, &nested(62, json!({}))))
@@ -141,28 +141,28 @@ fn large_documents_and_many_demands_do_not_multiply() {
     let data = json!({"all": members, "items": (0..20_000).collect::<Vec<_>>()});
     let demands: Vec<Value> = (0..2_000).map(|n| json!({"required": [format!("no{n}")]})).collect();
     let schema =
-        compile(json!({"additionalProperties": {"additionalProperties": {"allOf": demands}}, "allOf": demands}));
+        compile(&json!({"additionalProperties": {"additionalProperties": {"allOf": demands}}, "allOf": demands}));
     assert!(!codes(&schema, &data).is_empty());
     let numbers: Vec<Value> = (0..3_000).map(|n| json!({"items": {"minimum": -n}})).collect();
-    assert_eq!(codes(&compile(json!({"properties": {"items": {"allOf": numbers}}})), &data), ["schema_not_judged"]);
+    assert_eq!(codes(&compile(&json!({"properties": {"items": {"allOf": numbers}}})), &data), ["schema_not_judged"]);
     let patterns: Map<String, Value> = (0..100).map(|n| (format!("x{n}$"), json!(true))).collect();
-    let schema = compile(json!({"properties": {"all": {"patternProperties": patterns}}}));
+    let schema = compile(&json!({"properties": {"all": {"patternProperties": patterns}}}));
     assert_eq!(codes(&schema, &data), ["schema_not_judged"]);
     let data = json!((0..5_000).collect::<Vec<_>>());
     let same: Vec<Value> = (0..10).map(|n| json!([data, n])).collect();
-    let schema = compile(json!({"properties": {"x": {"enum": same}}}));
+    let schema = compile(&json!({"properties": {"x": {"enum": same}}}));
     assert_eq!(codes(&schema, &json!({"x": [data, 17]})), ["schema_enum"]);
 }
 
 #[test]
 fn patterns_that_hold_every_byte_against_all_of_them_are_counted_for_what_they_take() {
-    let schema = compile(json!({"properties": {"t": {"pattern": "(?:a|b)*a(?:a|b){600}c"}}}));
+    let schema = compile(&json!({"properties": {"t": {"pattern": "(?:a|b)*a(?:a|b){600}c"}}}));
     assert!(schema.is_costly());
     assert_eq!(codes(&schema, &json!({"t": "ab".repeat(120_000)})), ["schema_not_judged"]);
     assert_eq!(codes(&schema, &json!({"t": "ab".repeat(100)})), ["schema_pattern"]);
     let too_large = json!({"properties": {"t": {"pattern": "a[ab]{10000}c"}}});
     assert_eq!(refused(&too_large), [("/schema/properties/t/pattern".to_owned(), "schema_pattern")]);
-    let usual = compile(json!({"properties": {
+    let usual = compile(&json!({"properties": {
         "t": {"pattern": "^[a-z]+$"},
         "u": {"pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
         "e": {"pattern": "^[^@]+@[^@]+$"},
@@ -170,7 +170,7 @@ fn patterns_that_hold_every_byte_against_all_of_them_are_counted_for_what_they_t
     }}));
     assert!(!usual.is_costly());
     assert!(codes(&usual, &json!({"t": "ab".repeat(10_000)})).is_empty());
-    let names = compile(json!({"properties": {"n": {"pattern": "^[\\p{L}' -]+$"}}}));
+    let names = compile(&json!({"properties": {"n": {"pattern": "^[\\p{L}' -]+$"}}}));
     assert!(!names.is_costly());
     assert!(codes(&names, &json!({"n": "Ada Lovelace ".repeat(10_000)})).is_empty());
 }
@@ -196,10 +196,10 @@ fn usual_schemas_are_taken_and_are_not_costly() {
         "parent": {"oneOf": [{"type": "null"}, {"$ref": "#"}]},
     }});
     for schema in [any, tree, comment] {
-        let schema = compile(schema);
+        let schema = compile(&schema);
         assert!(!schema.is_costly(), "{:?}", schema.cost);
     }
-    let union = compile(json!({"oneOf": kinds}));
+    let union = compile(&json!({"oneOf": kinds}));
     assert!(codes(&union, &json!({"kind": "k299", "n": 1})).is_empty());
     assert_eq!(codes(&union, &json!({"kind": "k299", "n": "1"})), ["schema_type"]);
 }
@@ -211,7 +211,7 @@ fn documents_as_large_as_they_may_be_are_judged_by_usual_schemas() {
         "of": {"anyOf": [{"type": "null"}, {"type": "array", "items": {"enum": ["a", "b"]}}]},
     }});
     let schema = compile(
-        json!({"type": "object", "properties": {"lines": {"type": "array", "uniqueItems": true, "items": line}}}),
+        &json!({"type": "object", "properties": {"lines": {"type": "array", "uniqueItems": true, "items": line}}}),
     );
     let mut lines: Vec<Value> = (0..8_000).map(|n| json!({"n": n, "s": "abc", "of": ["a", "b"]})).collect();
     assert!(codes(&schema, &json!({"lines": lines})).is_empty());
@@ -224,7 +224,7 @@ fn documents_as_large_as_they_may_be_are_judged_by_usual_schemas() {
 fn paths_are_bounded_at_a_segment() {
     let long = "x".repeat(200_000);
     let schema = compile(
-        json!({"additionalProperties": false, "properties": {"a": {"additionalProperties": {"type": "string"}}}}),
+        &json!({"additionalProperties": false, "properties": {"a": {"additionalProperties": {"type": "string"}}}}),
     );
     let rows = [(json!({&long: 1}), "/data"), (json!({"a": {&long: 1}}), "/data/a")];
     for (data, path) in rows {
