@@ -26,13 +26,13 @@ const PATTERNS_COSTLY: u64 = 16;
 /// Schemas that take as long as holding a name against a pattern.
 const NAME_PATTERN: u64 = 64;
 /// Steps that judging one document may take: every look at a value is one, and every 16 bytes of a text are. That is
-/// some ten nanoseconds, so that no document takes longer than a tenth of a second.
+/// some ten nanoseconds, and some fifty at the worst, so that no document takes longer than a fraction of a second.
 const JUDGED_STEPS: u64 = 4_000_000;
 /// The same for saying everything that is wrong; and for the first thing.
 const EXPLAINED_STEPS: u64 = 250_000;
 const FIRST_STEPS: u64 = 1_000_000;
 /// Schemas that apply to one value and take as long as one step where they do not even look at it.
-const PER_STEP: u64 = 64;
+const PER_STEP: u64 = 32;
 
 /// What it costs to judge by a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
