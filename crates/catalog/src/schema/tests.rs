@@ -6,6 +6,7 @@ use crate::limits::SCHEMA_DEPTH_MAX;
 use crate::testing::any_json;
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "schemas are written where they are used")]
 fn compile(schema: Value) -> Schema {
     Schema::compile(&schema).unwrap_or_else(|found| panic!("{found:#?}"))
 }
