@@ -113,7 +113,11 @@ on_both! {
         let old = created(1);
         engine.emit(&nameless(), vec![old.clone()]).await.unwrap();
         push(&engine, &[&CREATED.replace("owner: sales", "owner: billing")]).await;
-        for emitter in [nameless(), service("sales"), service("billing"), admin()] {
+        // Whoever speaks in another's name never emitted it.
+        let refused = engine.emit(&service("billing"), vec![old.clone()]).await;
+        let Err(AppendError::NotOwned { violations }) = refused else { panic!("{refused:?}") };
+        assert_eq!(broken(&violations), [(0, "/source/id", "source_not_own")]);
+        for emitter in [nameless(), service("sales"), admin()] {
             let receipts = engine.emit(&emitter, vec![old.clone()]).await.unwrap();
             assert_eq!((receipts[0].sequence.get(), receipts[0].duplicate), (1, true), "{emitter:?}");
             // One that the log does not hold is refused, and of the old one nothing is said.
