@@ -43,10 +43,11 @@ mod witness;
 
 use std::cell::Cell;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
 use crate::definition::Compatibility;
+use crate::schema::options;
 use document::Document;
 use formula::{Arena, Claim, Id, Kind, Kinds};
 use read::Gap;
@@ -412,15 +413,9 @@ pub fn seen(schema: &Value, view: View) -> Result<Vec<Value>, String> {
     Ok([rewritten.text].into_iter().chain(rewritten.together.then(|| schema.clone())).collect())
 }
 
-/// The validator that decides: formats are asserted, patterns take linear time, nothing is fetched. The draft is given,
-/// as it is where events are judged.
+/// The validator that decides, compiled as the door's are.
 fn validator(draft: Draft, schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_draft(draft)
-        .should_validate_formats(true)
-        .should_ignore_unknown_formats(true)
-        .with_pattern_options(PatternOptions::regex())
-        .offline()
+    options(draft)
         .build(schema)
         .map_err(|error| format!("the schema is not valid: {error}").chars().take(300).collect())
 }

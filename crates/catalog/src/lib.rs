@@ -20,6 +20,7 @@ pub mod infer;
 pub mod judge;
 pub mod limits;
 pub mod lineage;
+pub mod mint;
 pub mod names;
 pub mod ownership;
 pub mod pointer;

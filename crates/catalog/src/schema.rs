@@ -9,7 +9,10 @@ mod explain;
 mod pattern;
 mod structure;
 
-use jsonschema::{Draft, Validator};
+use std::sync::Arc;
+
+use jsonschema::json::Json;
+use jsonschema::{Draft, Retrieve, ValidationOptions, Validator};
 use serde_json::Value;
 use tidings_event::limits::VIOLATIONS_MAX;
 use tidings_event::{Violation, violation_code as code};
@@ -126,8 +129,10 @@ pub(crate) fn out_of_range(path: &str) -> Violation {
     violation(format!("/data{path}"), code::NUMBER_OUT_OF_RANGE, message)
 }
 
-fn options(draft: Draft) -> jsonschema::ValidationOptions<'static, std::sync::Arc<dyn jsonschema::Retrieve>, Borrowed> {
-    jsonschema::options_for::<Borrowed>()
+/// How schemas are compiled wherever a document is judged: formats are asserted, patterns take linear time, nothing is
+/// fetched.
+pub(crate) fn options<F: Json>(draft: Draft) -> ValidationOptions<'static, Arc<dyn Retrieve>, F> {
+    jsonschema::options_for::<F>()
         .with_draft(draft)
         .should_validate_formats(true)
         .should_ignore_unknown_formats(true)

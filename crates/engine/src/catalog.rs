@@ -28,7 +28,7 @@ use std::sync::Arc;
 use metrics::counter;
 use tidings_catalog::judge::Catalog;
 use tidings_event::log::Receipt;
-use tidings_event::{Event, EventId, EventType, Mint, SystemMint, Timestamp, Version, Violation};
+use tidings_event::{Event, Violation};
 
 use crate::{AppendError, Engine, metrics as names};
 
@@ -88,37 +88,6 @@ impl Engine {
     pub fn catalogs(&self) -> Catalogs {
         Catalogs { engine: self.clone() }
     }
-
-    /// Gives new events what they leave out: an id, the moment, and the current version of their type.
-    #[must_use]
-    pub fn mint(&self) -> CatalogMint {
-        CatalogMint { system: SystemMint::default(), catalog: self.catalog() }
-    }
-}
-
-/// New ids, the system's clock, and the current versions of a catalog.
-pub struct CatalogMint {
-    system: SystemMint,
-    catalog: Catalog,
-}
-
-impl Mint for CatalogMint {
-    fn id(&mut self) -> EventId {
-        self.system.id()
-    }
-
-    fn now(&mut self) -> Timestamp {
-        self.system.now()
-    }
-
-    fn version(&mut self, event_type: &EventType) -> Version {
-        current(&self.catalog, event_type)
-    }
-}
-
-/// The version of an event that names none.
-pub(crate) fn current(catalog: &Catalog, event_type: &EventType) -> Version {
-    catalog.current(event_type).cloned().unwrap_or_else(Version::first)
 }
 
 /// Today, in UTC.

@@ -28,7 +28,7 @@ mod system;
 mod tail;
 
 pub use append::{Appender, IdTaken};
-pub use catalog::{CatalogError, CatalogHealth, CatalogMint, Catalogs, Emitter};
+pub use catalog::{CatalogError, CatalogHealth, Catalogs, Emitter};
 pub use endpoints::{EndpointError, Endpoints};
 pub use engine::Engine;
 pub use error::{AppendError, Error, FeedError};

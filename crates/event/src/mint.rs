@@ -14,6 +14,20 @@ pub trait Mint {
     }
 }
 
+impl<M: Mint + ?Sized> Mint for &mut M {
+    fn id(&mut self) -> EventId {
+        (**self).id()
+    }
+
+    fn now(&mut self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn version(&mut self, event_type: &EventType) -> Version {
+        (**self).version(event_type)
+    }
+}
+
 /// The system's clock, and ULIDs that rise within one process even inside a millisecond.
 #[derive(Default)]
 pub struct SystemMint {

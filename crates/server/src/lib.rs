@@ -18,7 +18,6 @@ mod failure;
 mod json;
 pub mod limits;
 mod members;
-mod mint;
 mod negotiate;
 mod operations;
 mod query;

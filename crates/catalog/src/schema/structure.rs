@@ -205,7 +205,7 @@ impl Found<'_> {
             }
         }
         if let Some(Value::String(format)) = members.get("format")
-            && !options(self.draft).is_known_format(self.draft, format)
+            && !options::<crate::document::Borrowed>(self.draft).is_known_format(self.draft, format)
         {
             self.remark(
                 format!("{path}/format"),

@@ -1,20 +1,18 @@
 //! From an outbox row to an event.
 
 use tidings_catalog::judge::Catalog;
-use tidings_event::{ErrorCode, Event, EventId, EventType, Mint, Problem, Timestamp, Version, Violation, parse_event};
+use tidings_catalog::mint::CurrentMint;
+use tidings_event::{ErrorCode, Event, EventId, Mint, Problem, Timestamp, Violation, parse_event};
 use tidings_store::OutboxRow;
 
-use crate::catalog::current;
-
-/// Fills in what the envelope of a row leaves out: the id is the source key, the time is the row's own, the version is
-/// the current one. So a row reads the same however often it is read, until the catalog changes.
-struct RowMint<'c> {
+/// Fills in what the envelope of a row leaves out: the id is the source key, the time is the row's own. So a row reads
+/// the same however often it is read, until the catalog changes.
+struct RowMint {
     key: EventId,
     at: Timestamp,
-    catalog: &'c Catalog,
 }
 
-impl Mint for RowMint<'_> {
+impl Mint for RowMint {
     fn id(&mut self) -> EventId {
         self.key.clone()
     }
@@ -22,20 +20,17 @@ impl Mint for RowMint<'_> {
     fn now(&mut self) -> Timestamp {
         self.at
     }
-
-    fn version(&mut self, event_type: &EventType) -> Version {
-        current(self.catalog, event_type)
-    }
 }
 
 /// Reads a row's event, or says what is wrong with it.
 pub(super) fn read(row: &OutboxRow, catalog: &Catalog) -> Result<Event, Problem> {
     let key = EventId::parse(&row.source_key)
         .map_err(|error| about_id("source_key_malformed", format!("the row's source key is no event id: {error}")))?;
-    let mut mint = RowMint { key, at: row.created_at, catalog };
+    let mut mint = CurrentMint { given: RowMint { key, at: row.created_at }, catalog };
     let event = parse_event(&row.event, &mut mint).map_err(Problem::from)?;
-    if event.id != mint.key {
-        let message = format!("differs from the row's source key '{}'", mint.key);
+    let RowMint { key, .. } = mint.given;
+    if event.id != key {
+        let message = format!("differs from the row's source key '{key}'");
         return Err(about_id("source_key_mismatch", message));
     }
     Ok(event)

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use tidings_catalog::entry::{Entry, Key};
+use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::limits::DEFINITION_BYTES_MAX;
 use tidings_catalog::report::{Change, Checked, Finding, Report, Severity, Subject};
 use tidings_engine::catalog::{CatalogError, Proposal, Pushed, REASON_CHARS_MAX};
 use tidings_event::{ErrorCode, Violation, violation_code as code};
 use utoipa::IntoParams;
 
-use super::{not_found, render};
+use super::{not_found, parse, render};
 use crate::app::Shared;
-use crate::auth::Author;
+use crate::auth::{Admin, Author};
 use crate::body::{Collected, collect, media_type, unsupported};
 use crate::failure::Failure;
 use crate::members::refusal;
@@ -66,6 +66,41 @@ pub(crate) async fn change_one(
     let added = changed.report.entries.iter().any(|entry| entry.change == Change::Added.as_str());
     let status = if added && changed.revision.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     json::answer(status, &changed)
+}
+
+/// A request to put or delete what has a name and no versions: a set or a policy.
+pub(crate) struct Named<'r> {
+    pub(crate) app: &'r Shared,
+    pub(crate) admin: Admin,
+    pub(crate) kind: Kind,
+    pub(crate) name: &'r str,
+    /// The query, as it came.
+    pub(crate) raw: Option<&'r str>,
+}
+
+impl Named<'_> {
+    pub(crate) async fn put(self, headers: &HeaderMap, body: Body) -> Result<Response, Failure> {
+        let query = self.query()?;
+        let (_room, source) = source(self.app, headers, body).await?;
+        let key = self.key();
+        expect_named(&key, &parse::key(self.kind, &source)?)?;
+        change_one(self.app, &self.admin.into(), &query, Entry { key, source: Some(source) }).await
+    }
+
+    pub(crate) async fn delete(self) -> Result<Response, Failure> {
+        let query = self.query()?;
+        let key = self.key();
+        expect_there(self.app, &key)?;
+        change_one(self.app, &self.admin.into(), &query, Entry { key, source: None }).await
+    }
+
+    fn query(&self) -> Result<Query, Failure> {
+        Query::parse(self.raw, CHANGE_PARAMETERS, &[])
+    }
+
+    fn key(&self) -> Key {
+        Key { kind: self.kind, name: self.name.to_owned(), version: String::new() }
+    }
 }
 
 /// The reason for which findings shall be allowed.

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidings_catalog::judge::Catalog;
+use tidings_catalog::mint::CurrentMint;
 use tidings_core::reconcile::{Probe, ProbeError, Stored, stale_after_s};
 use tidings_engine::{AppendError, Error, IntentState};
 use tidings_event::{ErrorCode, Event, Rejection, SystemMint, Violation, parse_event};
@@ -16,7 +17,6 @@ use crate::auth::Producer;
 use crate::body::{collect, expect_json};
 use crate::failure::Failure;
 use crate::limits::SMALL_BODY_BYTES_MAX;
-use crate::mint::CatalogMint;
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, IntentConflict, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
@@ -66,7 +66,7 @@ struct Request<'a> {
 
 fn parse(body: &[u8], catalog: &Catalog) -> Result<(Event, Stored), Failure> {
     let request: Request<'_> = json::read(body)?;
-    let mut mint = CatalogMint { system: &mut SystemMint::default(), catalog };
+    let mut mint = CurrentMint { given: SystemMint::default(), catalog };
     let event = parse_event(request.event.get().as_bytes(), &mut mint).map_err(below_event)?;
     let probe = request.probe.map(|probe| Probe::parse(probe.get().as_bytes()));
     let probe = probe.transpose().map_err(|error| bad_probe("/probe", error))?;

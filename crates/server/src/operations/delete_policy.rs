@@ -2,13 +2,12 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use tidings_catalog::entry::{Entry, Key, Kind};
+use tidings_catalog::entry::Kind;
 
 use crate::app::App;
 use crate::auth::{Admin, Params};
-use crate::catalog::change::{CHANGE_PARAMETERS, ChangeParameters, change_one, expect_there};
+use crate::catalog::change::{ChangeParameters, Named};
 use crate::failure::Failure;
-use crate::query::Query;
 use crate::wire;
 
 crate::problems!(Problems: RequestInvalid, CatalogEntryNotFound, CatalogBreaking, CatalogBusy, DefinitionInvalid,
@@ -32,8 +31,6 @@ pub(crate) async fn delete_policy(
     params: Params,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
-    let query = Query::parse(raw.as_deref(), CHANGE_PARAMETERS, &[])?;
-    let key = Key { kind: Kind::Policy, name: params.get("name").to_owned(), version: String::new() };
-    expect_there(&app, &key)?;
-    change_one(&app, &admin.into(), &query, Entry { key, source: None }).await
+    let named = Named { app: &app, admin, kind: Kind::Policy, name: params.get("name"), raw: raw.as_deref() };
+    named.delete().await
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use tidings_catalog::judge::Catalog;
+use tidings_catalog::mint::CurrentMint;
 use tidings_engine::AppendError;
 use tidings_event::log::Receipt;
 use tidings_event::{Batch, ErrorCode, EventId, Rejection, SystemMint, TenantId, Violation, cloudevents, parse_batch};
@@ -18,7 +19,6 @@ use crate::failure::Failure;
 use crate::json;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
 use crate::members::refusal;
-use crate::mint::CatalogMint;
 use crate::wire;
 
 crate::problems!(Problems: BodyMalformed, EventIdConflict, RequestTimeout, BatchTooLarge, BodyTooLarge,
@@ -89,7 +89,7 @@ impl Kind {
     fn parse(self, headers: &HeaderMap, body: &[u8], catalog: &Catalog) -> Result<Batch, Rejection> {
         thread_local!(static MINT: RefCell<SystemMint> = RefCell::default());
         MINT.with_borrow_mut(|system| {
-            let mint = &mut CatalogMint { system, catalog };
+            let mint = &mut CurrentMint { given: system, catalog };
             match self {
                 Self::Native => parse_batch(body, mint),
                 Self::CloudEventsBatch => cloudevents::parse_batch(body, mint),

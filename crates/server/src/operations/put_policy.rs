@@ -4,14 +4,12 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
-use tidings_catalog::entry::{Entry, Key, Kind};
+use tidings_catalog::entry::Kind;
 
 use crate::app::App;
 use crate::auth::{Admin, Params};
-use crate::catalog::change::{CHANGE_PARAMETERS, ChangeParameters, change_one, expect_named, source};
-use crate::catalog::parse;
+use crate::catalog::change::{ChangeParameters, Named};
 use crate::failure::Failure;
-use crate::query::Query;
 use crate::wire;
 
 crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
@@ -44,9 +42,6 @@ pub(crate) async fn put_policy(
     RawQuery(raw): RawQuery,
     body: Body,
 ) -> Result<Response, Failure> {
-    let query = Query::parse(raw.as_deref(), CHANGE_PARAMETERS, &[])?;
-    let (_room, source) = source(&app, &headers, body).await?;
-    let key = Key { kind: Kind::Policy, name: params.get("name").to_owned(), version: String::new() };
-    expect_named(&key, &parse::key(Kind::Policy, &source)?)?;
-    change_one(&app, &admin.into(), &query, Entry { key, source: Some(source) }).await
+    let named = Named { app: &app, admin, kind: Kind::Policy, name: params.get("name"), raw: raw.as_deref() };
+    named.put(&headers, body).await
 }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use tidings_catalog::mint::CurrentMint;
 use tidings_event::{SystemMint, parse_event};
 
 use crate::app::App;
@@ -12,7 +13,6 @@ use crate::body::{collect, expect_json};
 use crate::catalog::render;
 use crate::failure::Failure;
 use crate::limits::SMALL_BODY_BYTES_MAX;
-use crate::mint::CatalogMint;
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, EventInvalid,
@@ -35,7 +35,7 @@ pub(crate) async fn try_event(
 ) -> Result<Response, Failure> {
     expect_json(&headers)?;
     let body = collect(&app.admission, &headers, body, SMALL_BODY_BYTES_MAX).await?;
-    let mut mint = CatalogMint { system: &mut SystemMint::default(), catalog: &app.engine.catalog() };
+    let mut mint = CurrentMint { given: SystemMint::default(), catalog: &app.engine.catalog() };
     let event = parse_event(&body.bytes, &mut mint)?;
     producer.check(std::slice::from_ref(&event), |_| String::new())?;
     let trial = app.engine.catalogs().try_event(&producer.emitter(), &event).await?;

@@ -6,7 +6,8 @@ use http::Method;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
 use tidings_catalog::judge::{Catalog, Judgement};
-use tidings_event::{EventId, EventType, Mint, SystemMint, Timestamp, Version, Violation, parse_event};
+use tidings_catalog::mint::CurrentMint;
+use tidings_event::{SystemMint, Violation, parse_event};
 
 use super::place::{Place, parse_key};
 use super::today;
@@ -206,7 +207,7 @@ pub(crate) fn trial(context: &Context, args: &TryArgs) -> Result<(), Failure> {
 fn here(dir: &std::path::Path, event: &str) -> Result<Value, Failure> {
     let entries = run_until_interrupted(async { Place::Folder(dir.to_owned()).entries().await })?;
     let catalog = Catalog::empty().with(entries);
-    let mut mint = CurrentMint { catalog: &catalog, system: SystemMint::default() };
+    let mut mint = CurrentMint { given: SystemMint::default(), catalog: &catalog };
     let parsed = parse_event(event.as_bytes(), &mut mint);
     let event = parsed.map_err(|rejection| Failure::usage(format!("this is no event: {rejection}")))?;
     let known = catalog.definition(&event.event_type, &event.version).is_some();
@@ -221,26 +222,6 @@ fn here(dir: &std::path::Path, event: &str) -> Result<Value, Failure> {
         "outcome": outcome, "mode": mode.as_str(), "version": event.version, "known": known, "state_judged": false,
         "violations": violations,
     }))
-}
-
-/// Gives an event that names no version the type's current one.
-struct CurrentMint<'c> {
-    catalog: &'c Catalog,
-    system: SystemMint,
-}
-
-impl Mint for CurrentMint<'_> {
-    fn id(&mut self) -> EventId {
-        self.system.id()
-    }
-
-    fn now(&mut self) -> Timestamp {
-        self.system.now()
-    }
-
-    fn version(&mut self, event_type: &EventType) -> Version {
-        self.catalog.current(event_type).cloned().unwrap_or_else(Version::first)
-    }
 }
 
 fn violations(voice: Voice, answer: &Value) -> Result<(), Failure> {
