@@ -4,26 +4,31 @@
 //! commit takes all of it, up to a cap. So commits grow with the load by themselves and nobody waits on purpose.
 //! Salts and hashes are made by the callers, in parallel, before anything is queued.
 
-use std::collections::{HashMap, HashSet};
+mod traced;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::FutureExt;
-use metrics::{counter, gauge, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 use tidings_core::append::{self as decision, Guard, Prepared, Request};
 use tidings_event::log::{Mark, Receipt, Verdict};
-use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Timestamp, Violation, hash_data};
+use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Violation, hash_data};
 use tidings_store::{Appended, Decide, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::catalog::{Observed, count_violation};
 use crate::options::AppendOptions;
 use crate::places::{Place, Places};
 use crate::queue::{Item, Queue, Refusal, Size};
 use crate::tail::Tail;
+use crate::trace::Tracer;
 use crate::{AppendError, metrics as names};
+
+use traced::{tell, traced};
 
 /// What an envelope takes in memory beside its `data`, about.
 const ENVELOPE_BYTES: usize = 512;
@@ -33,6 +38,7 @@ const ENVELOPE_BYTES: usize = 512;
 pub struct Appender {
     places: Arc<Places>,
     queues: Arc<[Queue]>,
+    tracer: Tracer,
 }
 
 impl Appender {
@@ -43,6 +49,7 @@ impl Appender {
         tail: &Arc<Tail>,
         observed: &Arc<Observed>,
         options: &AppendOptions,
+        tracer: &Tracer,
     ) -> (Self, Vec<JoinHandle<()>>) {
         let partitions = store.log().partitions;
         let queues: Arc<[Queue]> = (0..partitions).map(|_| Queue::new(options)).collect();
@@ -54,12 +61,14 @@ impl Appender {
                     observed: observed.clone(),
                     queues: queues.clone(),
                     partition: PartitionId(partition),
+                    tracer: tracer.clone(),
+                    seconds: histogram!(names::APPEND_SECONDS),
                     failing: false,
                 };
                 tokio::spawn(task.run())
             })
             .collect();
-        (Self { places, queues }, tasks)
+        (Self { places, queues, tracer: tracer.clone() }, tasks)
     }
 
     /// Appends events in the order given and returns where each of them stands, once that is durable. All events of
@@ -80,7 +89,7 @@ impl Appender {
         let queue = self.queue(place.partition)?;
         queue.reserve(size).map_err(turned_away)?;
         let events = events.into_iter().map(|event| prepare(event, place.no)).collect();
-        let answer = fill(queue, vec![Request { events }], size);
+        let answer = self.fill(queue, vec![Request { events }], size, false);
         match settled(answer).await?.pop() {
             Some(Verdict::Appended(receipts)) => Ok(receipts),
             Some(Verdict::Conflict(indexes)) => Err(AppendError::Conflict { indexes }),
@@ -104,7 +113,7 @@ impl Appender {
     ) -> Result<Vec<Result<Receipt, NotTaken>>, AppendError> {
         let count = events.len();
         let places = self.places_of(&events).await?;
-        let mut parts: HashMap<PartitionId, Part> = HashMap::new();
+        let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
         for (index, judged) in events.into_iter().enumerate() {
             let place = place_in(&places, &judged.event)?;
             let part = parts.entry(place.partition).or_default();
@@ -117,7 +126,7 @@ impl Appender {
         for (partition, part) in parts {
             let queue = self.queue(partition)?;
             queue.reserve_when_drained(part.size).await?;
-            answers.push((part.indexes, fill(queue, part.requests, part.size)));
+            answers.push((part.indexes, self.fill(queue, part.requests, part.size, true)));
         }
         let mut outcomes = vec![Err(NotTaken::IdTaken); count];
         for (indexes, answer) in answers {
@@ -133,6 +142,11 @@ impl Appender {
             }
         }
         Ok(outcomes)
+    }
+
+    /// What records the way of single events.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Events that wait for a commit, in all partitions.
@@ -154,13 +168,21 @@ impl Appender {
         self.reserve_all(&parts)?;
         let mut answers = Vec::with_capacity(parts.len());
         for (partition, part) in parts {
-            answers.push((part.indexes, fill(self.queue(partition)?, part.requests, part.size)));
+            answers.push((part.indexes, self.fill(self.queue(partition)?, part.requests, part.size, false)));
         }
         join(count, answers).await
     }
 
+    /// Queues requests for which there is room.
+    fn fill(&self, queue: &Queue, requests: Vec<Request>, size: Size, pumped: bool) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let traced = if self.tracer.is_on() { traced(&self.tracer, &requests, pumped) } else { None };
+        queue.fill(Item { requests, size, since: Instant::now(), traced, reply });
+        answer
+    }
+
     /// Room for all parts, or for none of them.
-    fn reserve_all(&self, parts: &HashMap<PartitionId, Part>) -> Result<(), AppendError> {
+    fn reserve_all(&self, parts: &BTreeMap<PartitionId, Part>) -> Result<(), AppendError> {
         let mut reserved: Vec<(&Queue, Size)> = Vec::with_capacity(parts.len());
         for (partition, part) in parts {
             let answer = self.queue(*partition).and_then(|queue| {
@@ -179,7 +201,7 @@ impl Appender {
     }
 
     async fn places_of(&self, events: &[Judged]) -> Result<HashMap<TenantId, Place>, AppendError> {
-        let distinct: HashSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
+        let distinct: BTreeSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
         let tenants: Vec<TenantId> = distinct.into_iter().cloned().collect();
         let places = self.places.of_all(&tenants).await?;
         Ok(tenants.into_iter().zip(places).collect())
@@ -237,8 +259,8 @@ struct Part {
 type Answer = oneshot::Receiver<Result<Vec<Verdict>, AppendError>>;
 
 /// One request for each tenant, in the partition where the tenant lives.
-fn split(events: Vec<Judged>, places: &HashMap<TenantId, Place>) -> Result<HashMap<PartitionId, Part>, AppendError> {
-    let mut parts: HashMap<PartitionId, Part> = HashMap::new();
+fn split(events: Vec<Judged>, places: &HashMap<TenantId, Place>) -> Result<BTreeMap<PartitionId, Part>, AppendError> {
+    let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
     let mut requests: HashMap<TenantNo, usize> = HashMap::new();
     for (index, judged) in events.into_iter().enumerate() {
         let place = place_in(places, &judged.event)?;
@@ -320,7 +342,7 @@ fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, A
 /// What needs no lock is worked out before the lock is taken.
 pub(crate) fn prepare(judged: impl Into<Judged>, tenant_no: TenantNo) -> Prepared {
     let Judged { event, mark, guard, .. } = judged.into();
-    let salt = Salt(rand::random());
+    let salt = Salt(crate::dice::bytes());
     let data_hash = hash_data(&salt, &event.data);
     Prepared { event, tenant_no, salt, data_hash, mark, guard }
 }
@@ -331,12 +353,6 @@ fn weight(event: &Event) -> usize {
 
 fn size(events: &[Judged]) -> Size {
     Size { events: events.len(), bytes: events.iter().map(|judged| weight(&judged.event)).sum() }
-}
-
-fn fill(queue: &Queue, requests: Vec<Request>, size: Size) -> Answer {
-    let (reply, answer) = oneshot::channel();
-    queue.fill(Item { requests, size, reply });
-    answer
 }
 
 async fn settled(answer: Answer) -> Result<Vec<Verdict>, AppendError> {
@@ -355,6 +371,8 @@ struct Committer {
     observed: Arc<Observed>,
     queues: Arc<[Queue]>,
     partition: PartitionId,
+    tracer: Tracer,
+    seconds: Histogram,
     failing: bool,
 }
 
@@ -377,8 +395,10 @@ impl Committer {
     async fn commit(&mut self, items: Vec<Item>) {
         let mut requests = Vec::with_capacity(items.len());
         let mut callers = Vec::with_capacity(items.len());
+        let mut traced = Vec::new();
         for item in items {
-            callers.push((item.requests.len(), item.reply));
+            callers.push(Caller { requests: item.requests.len(), since: item.since, reply: item.reply });
+            traced.extend(item.traced);
             requests.extend(item.requests);
         }
         histogram!(names::COMMIT_CALLS).record(count(callers.len()));
@@ -388,7 +408,12 @@ impl Committer {
         let outcome = self.store.append(self.partition, keys, decide).await;
         histogram!(names::COMMIT_SECONDS).record(began.elapsed());
         match outcome {
-            Ok(appended) => self.settle(appended, callers),
+            Ok(appended) => {
+                if !traced.is_empty() {
+                    tell(&self.tracer, self.partition, &appended.plan.rows, &traced, began.elapsed());
+                }
+                self.settle(appended, callers);
+            }
             Err(error) => self.fail(&error, callers),
         }
     }
@@ -409,7 +434,8 @@ impl Committer {
         self.observed.count(&plan.rows);
         self.tail.publish(self.partition, plan.rows, revision);
         let mut verdicts = plan.verdicts.into_iter();
-        for (requests, reply) in callers {
+        for Caller { requests, since, reply } in callers {
+            self.seconds.record(since.elapsed());
             // A caller that went away has its events in the log all the same.
             let _gone = reply.send(Ok(verdicts.by_ref().take(requests).collect()));
         }
@@ -422,7 +448,7 @@ impl Committer {
             tracing::warn!(partition = %self.partition, %error, "an append failed");
         }
         self.tail.look(self.partition);
-        for (_, reply) in callers {
+        for Caller { reply, .. } in callers {
             let _gone = reply.send(Err(AppendError::Store(error.clone())));
         }
     }
@@ -437,12 +463,17 @@ fn count_marks(marks: &[Mark]) {
     marks.iter().flat_map(|mark| mark.violations.iter()).for_each(count_violation);
 }
 
-/// How many requests a caller has in the commit, and where it waits.
-type Caller = (usize, oneshot::Sender<Result<Vec<Verdict>, AppendError>>);
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::new(jiff::Timestamp::now())
+/// Who waits for a commit.
+struct Caller {
+    /// How many requests of the commit are its own.
+    requests: usize,
+    /// Since when it waits.
+    since: Instant,
+    reply: oneshot::Sender<Result<Vec<Verdict>, AppendError>>,
 }
+
+/// The present moment by the wall clock; see [`crate::world`].
+pub(crate) use crate::world::now;
 
 /// A count as metrics take it.
 pub(crate) fn count(number: usize) -> f64 {

@@ -92,7 +92,7 @@ impl Engine {
 
 /// Today, in UTC.
 pub(crate) fn today() -> jiff::civil::Date {
-    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+    jiff::tz::Offset::UTC.to_datetime(crate::append::now().as_jiff()).date()
 }
 
 /// Counts a broken rule.

@@ -1,12 +1,13 @@
 //! The feed: a tenant's log read from a position, from the past into the present without a seam.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use tidings_core::pattern::{Selection, TypeHint};
 use tidings_event::{Sequence, TenantId, Timestamp};
 use tidings_store::{ColumnFilter, Direction, ReadLimit, Search, Store, TenantRow, TypeFilter};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Holder, Pool};
@@ -259,6 +260,15 @@ struct Behind<'a> {
     tenant: &'a TenantId,
 }
 
+/// Times a read until it is dropped.
+struct StoreRead(Instant);
+
+impl Drop for StoreRead {
+    fn drop(&mut self) {
+        histogram!(names::FEED_STORE_SECONDS).record(self.0.elapsed());
+    }
+}
+
 impl Behind<'_> {
     async fn read(
         &self,
@@ -268,6 +278,7 @@ impl Behind<'_> {
         tip: Sequence,
     ) -> Result<(), FeedError> {
         counter!(names::FEED_STORE_READS).increment(1);
+        let _timed = StoreRead(Instant::now());
         if !self.hints.is_empty() && tip.get() - scan.after.get() > FAR_BEHIND {
             return self.read_by_type(placed, selection, scan, tip).await;
         }

@@ -1,10 +1,10 @@
 //! Whether the engine can do its work, and how safe its acknowledgements are.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_store::{Backend, Durability, LogInfo, OutboxStatus};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::Engine;
 use crate::append::now;
@@ -71,6 +71,7 @@ impl Engine {
         };
         health.shutting_down = self.check_open().is_err();
         health.ready = health.storage_problem.is_none() && !health.shutting_down;
+        metrics::gauge!(crate::metrics::READY).set(if health.ready { 1.0 } else { 0.0 });
         health
     }
 

@@ -84,9 +84,9 @@ impl KeyCache {
 impl Engine {
     /// Makes a key, and tells of it. The secret is returned this once; only its hash is kept.
     pub async fn create_key(&self, who: &Who, new: NewKey) -> Result<(KeyRow, String)> {
-        let secret = format!("{PREFIX}{}", base62(rand::random()));
+        let secret = format!("{PREFIX}{}", base62(crate::dice::bytes()));
         let row = KeyRow {
-            id: Ulid::generate().to_string(),
+            id: crate::dice::ulid().to_string(),
             hash: hash(&secret),
             role: new.role,
             tenants: new.tenants,

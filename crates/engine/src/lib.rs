@@ -6,6 +6,7 @@
 mod append;
 pub mod catalog;
 mod deliver;
+mod dice;
 mod egress;
 pub mod endpoints;
 mod engine;
@@ -13,6 +14,7 @@ mod error;
 mod feed;
 mod health;
 mod keys;
+mod lanes;
 pub mod metrics;
 mod options;
 mod pins;
@@ -26,15 +28,19 @@ mod secrets;
 mod sources;
 mod system;
 mod tail;
+pub mod trace;
+pub mod world;
 
 pub use append::{Appender, IdTaken};
 pub use catalog::{CatalogError, CatalogHealth, Catalogs, Emitter};
+pub use egress::Peers;
 pub use endpoints::{EndpointError, Endpoints};
 pub use engine::Engine;
 pub use error::{AppendError, Error, FeedError};
 pub use feed::{FeedPage, FeedReader, FeedStart};
 pub use health::{Health, SourceHealth};
 pub use keys::{NewKey, covers_type};
+pub use lanes::LaneStatus;
 pub use options::{
     AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions,
 };

@@ -1,11 +1,16 @@
 //! What can be set, with the defaults that are good for most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tidings_core::{deliver, pace};
 use ulid::Ulid;
 use url::Url;
+
+use crate::trace::Tracer;
+
+use crate::egress::Peers;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +29,8 @@ pub struct Options {
     pub egress: EgressOptions,
     /// Keeping up with the catalog.
     pub catalog: CatalogOptions,
+    /// Telling what becomes of single events; off by default.
+    pub tracer: Tracer,
 }
 
 /// How the catalog is kept up with.
@@ -127,7 +134,7 @@ impl Default for ReconcileOptions {
 }
 
 /// Where requests of this server may go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EgressOptions {
     /// Private ranges that are allowed all the same.
     pub allow_cidrs: Vec<IpNet>,
@@ -141,6 +148,8 @@ pub struct EgressOptions {
     pub proxy: Option<Url>,
     /// How long a probe may take, connecting included.
     pub timeout: Duration,
+    /// What answers in place of the network, in simulations.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 impl Default for EgressOptions {
@@ -151,7 +160,21 @@ impl Default for EgressOptions {
             allow_ports: Vec::new(),
             proxy: None,
             timeout: Duration::from_secs(10),
+            peers: None,
         }
+    }
+}
+
+impl std::fmt::Debug for EgressOptions {
+    /// All but what may hold credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EgressOptions")
+            .field("allow_cidrs", &self.allow_cidrs)
+            .field("allow_http", &self.allow_http)
+            .field("allow_ports", &self.allow_ports)
+            .field("proxied", &self.proxy.is_some())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,11 +7,12 @@
 //! first sequence. Rows that the log refuses are set aside with the reason and hold up nobody.
 
 mod row;
+mod traced;
 mod window;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use metrics::{counter, gauge, histogram};
@@ -19,7 +20,7 @@ use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{ErrorCode, Problem};
 use tidings_store::{OutboxRow, SourceError};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
@@ -27,6 +28,7 @@ use crate::catalog::{Door, Outcome};
 use crate::options::PumpOptions;
 use crate::sources::SourceHandle;
 use crate::{AppendError, Emitter, metrics as names};
+use traced::Traced;
 use window::Window;
 
 /// How long a round that is under way may take to end when the engine shuts down. Cutting it short loses nothing.
@@ -110,11 +112,12 @@ impl Pump {
                 let round = AssertUnwindSafe(self.run_once()).catch_unwind();
                 tokio::pin!(round);
                 tokio::select! {
-                    outcome = &mut round => outcome.unwrap_or(Err(PumpError::Panicked)),
+                    biased;
                     () = ending.cancelled() => {
                         let _unfinished = timeout(GRACE, round).await;
                         return;
                     }
+                    outcome = &mut round => outcome.unwrap_or(Err(PumpError::Panicked)),
                 }
             };
             let goes_on = match outcome {
@@ -203,6 +206,7 @@ impl Pump {
     async fn take_in(&self, rows: &[OutboxRow]) -> Result<Settled, AppendError> {
         let catalog = self.door.holder.catalog();
         let mut settled = Settled::default();
+        let mut traces = Vec::new();
         let mut ids = Vec::with_capacity(rows.len());
         let mut events = Vec::with_capacity(rows.len());
         for (count, row) in rows.iter().enumerate() {
@@ -210,7 +214,8 @@ impl Pump {
                 tokio::task::yield_now().await;
             }
             match row::read(row, &catalog) {
-                Ok(event) => {
+                Ok(mut event) => {
+                    traces.extend(Traced::begin(self.door.appender.tracer(), &mut event, &self.source.name, row));
                     ids.push(row.id);
                     events.push(event);
                 }
@@ -225,6 +230,10 @@ impl Pump {
                 Outcome::Taken | Outcome::Aside => settled.done.push(id),
                 Outcome::Refused(problem) => settled.refuse(id, &problem),
             }
+        }
+        for traced in traces {
+            let refused = settled.refused.iter().any(|(id, _)| *id == traced.row);
+            traced.end(self.door.appender.tracer(), refused);
         }
         Ok(settled)
     }
@@ -269,6 +278,7 @@ impl Pump {
         let looked = Instant::now();
         loop {
             let hinted = tokio::select! {
+                biased;
                 () = ending.cancelled() => return false,
                 () = self.source.poke.notified() => true,
                 () = self.source.source.hint() => true,
@@ -340,7 +350,8 @@ impl Settled {
 /// Sleeps; `false` when the engine shuts down meanwhile.
 pub(crate) async fn sleep_unless(delay: Duration, ending: &CancellationToken) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(delay) => true,
+        biased;
         () = ending.cancelled() => false,
+        () = tokio::time::sleep(delay) => true,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use metrics::counter;
@@ -14,7 +14,7 @@ use tidings_core::reconcile::{Answer, Decision, Probe, Stored, decide, retry_aft
 use tidings_event::{Event, EventId, TenantId};
 use tidings_store::{Intent, IntentAnswer, ProbeAnswer, RowProbe, SourceError};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
@@ -103,11 +103,12 @@ impl Reconciler {
                 let page = AssertUnwindSafe(self.run_once()).catch_unwind();
                 tokio::pin!(page);
                 tokio::select! {
-                    outcome = &mut page => outcome.unwrap_or(Err(ReconcileError::Panicked)),
+                    biased;
                     () = ending.cancelled() => {
                         let _unfinished = timeout(GRACE, page).await;
                         return;
                     }
+                    outcome = &mut page => outcome.unwrap_or(Err(ReconcileError::Panicked)),
                 }
             };
             let delay = match outcome {

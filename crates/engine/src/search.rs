@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidings_core::pattern::Selection;
 use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::{EventId, Recorded, Sequence, TenantId, TenantNo, Text, Timestamp};
 use tidings_store::{ColumnFilter, Direction, ReadLimit, Result, Search};
+use tokio::time::Instant;
 
 use crate::Engine;
 use crate::feed::type_filters;

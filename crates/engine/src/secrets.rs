@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tidings_event::signature::{Secret, Signer};
 use tidings_event::{EndpointId, Timestamp};
-use ulid::Ulid;
 use zeroize::Zeroizing;
 
 /// The first byte of what is sealed: how it was.
@@ -39,7 +38,7 @@ impl SecretBox {
 
     /// Seals the secrets of an endpoint.
     pub(crate) fn seal(&self, endpoint: &EndpointId, keyring: &Keyring) -> Vec<u8> {
-        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let nonce: [u8; NONCE_BYTES] = crate::dice::bytes();
         let plain = keyring.write();
         let payload = Payload { msg: &plain, aad: endpoint.as_str().as_bytes() };
         let sealed =
@@ -72,7 +71,7 @@ pub(crate) struct KeptSecret {
 impl KeptSecret {
     /// A secret from now on.
     pub(crate) fn new(secret: Secret, now: Timestamp) -> Self {
-        Self { id: format!("sec_{}", Ulid::generate()), secret, created_at: now, expires_at: None }
+        Self { id: format!("sec_{}", crate::dice::ulid()), secret, created_at: now, expires_at: None }
     }
 
     fn is_valid(&self, now: Timestamp) -> bool {

@@ -19,7 +19,6 @@ use tidings_event::{
 };
 use tidings_store::{Append, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use ulid::Ulid;
 
 use crate::append::{now, prepare};
 use crate::endpoints::Who;
@@ -221,7 +220,7 @@ impl Reserved {
 /// Appends for up to `count` facts about a tenant, which are told while the change is decided. Their places and ids
 /// are settled now, as the store asks for both before anything is decided.
 pub(crate) async fn reserve(places: &Places, tenant: &TenantId, count: usize) -> Result<(Reserved, Vec<Append>)> {
-    let ids: Vec<String> = (0..count).map(|_| Ulid::generate().to_string()).collect();
+    let ids: Vec<String> = (0..count).map(|_| crate::dice::ulid().to_string()).collect();
     let slots: Arc<Mutex<Vec<Event>>> = Arc::default();
     let system = TenantId::system();
     let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
@@ -298,7 +297,7 @@ impl Refusals {
 /// Tells of something that happened outside of any transaction. It happened whether this can be written or not, so a
 /// failure is only logged.
 pub(crate) async fn tell(appender: &Appender, fact: &Fact) {
-    let events = fact.events(&Ulid::generate().to_string(), now());
+    let events = fact.events(&crate::dice::ulid().to_string(), now());
     if let Err(error) = appender.append_each(events).await {
         tracing::warn!(kind = fact.kind.as_str(), %error, "an event of the system could not be written");
     }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
 use parking_lot::{Mutex, RwLock};
@@ -16,6 +16,7 @@ use tidings_event::{PartitionId, Position, Recorded, Revision, Sequence, TenantI
 use tidings_store::{Appended, Backend, Head, ReadLimit, Result, Store};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics as names;
@@ -218,6 +219,11 @@ impl Tail {
             Some(partition) => partition.state.read().ring.read(place.no, after, limit),
             None => Vec::new(),
         }
+    }
+
+    /// The newest sequence of a tenant in memory, if there is any.
+    pub(crate) fn last(&self, place: Place) -> Option<Sequence> {
+        self.partition(place.partition)?.state.read().ring.last(place.no)
     }
 
     /// Up to `limit` events of a tenant that follow a sequence, from memory, and whether the last of them is the

@@ -14,7 +14,6 @@ use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_store::{
     CatalogOutcome, CatalogRevision, EntryChange, EntryKey, EntryRow, HistoryPlace, HistoryQuery, ReadLimit,
 };
-use ulid::Ulid;
 
 use super::author::Author;
 use super::error::CatalogError;
@@ -139,7 +138,7 @@ impl Catalogs {
             .collect();
         let at = now();
         let fact = fact(who, next, report, &proposal.overrides);
-        let appends = system::appends(&shared.feeds.places, fact.events(&Ulid::generate().to_string(), at)).await?;
+        let appends = system::appends(&shared.feeds.places, fact.events(&crate::dice::ulid().to_string(), at)).await?;
         let partitions: Vec<PartitionId> = appends.iter().map(|append| append.partition).collect();
         let outcome = shared.feeds.store.change_catalog(base.revision, changes, &who.key, at, appends).await;
         match outcome {

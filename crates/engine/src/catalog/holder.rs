@@ -93,8 +93,9 @@ impl Holder {
     /// Looks for changes that other nodes made, again and again, until the engine ends.
     pub(crate) async fn run(self: Arc<Self>, every: Duration, ending: CancellationToken) {
         // Nodes that were started together shall not ask together.
-        while sleep_unless(every.mul_f64(0.9 + 0.2 * rand::random::<f64>()), &ending).await {
+        while sleep_unless(every.mul_f64(0.9 + 0.2 * crate::dice::fraction()), &ending).await {
             let looked = tokio::select! {
+                biased;
                 () = ending.cancelled() => return,
                 looked = timeout(LOOK_MAX, self.look()) => looked,
             };

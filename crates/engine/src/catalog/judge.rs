@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use metrics::histogram;
@@ -10,6 +10,7 @@ use tidings_catalog::entry::Mode;
 use tidings_catalog::judge::{Catalog, Judgement, StateRule};
 use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::{Event, Violation, violation_code as code};
+use tokio::time::Instant;
 
 use super::guard::StateGuard;
 use super::pool::{Broke, Pool, Work};

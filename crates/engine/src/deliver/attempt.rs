@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -12,10 +12,12 @@ use tidings_event::delivery::{ANSWER_BYTES_KEPT, AttemptResult, Failure};
 use tidings_event::{PartitionId, Sequence, TenantNo, Timestamp};
 use tidings_store::ReadLimit;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Means;
 use super::read::is_system;
 use super::run::Done;
+use super::traced::Traced;
 use crate::FeedEvent;
 use crate::append::now;
 use crate::egress::{Reply, SendError};
@@ -73,8 +75,13 @@ impl Attempt {
             }
         };
         // Receivers compare the signature's time with their own clock: it is the wall's.
-        let call = self.sender.call(&event, sequence, previous, attempt, now());
+        let mut call = self.sender.call(&event, sequence, previous, attempt, now());
         let system = is_system(&event);
+        let recorded_at = event.recorded.recorded_at;
+        let span = Traced::begin(&self.means.tracer, &self.sender, &event, lane, attempt);
+        if let Some(span) = &span {
+            span.mark(&mut call);
+        }
         drop(event);
         let clock = Instant::now();
         let reply = self.means.egress.post(call).await;
@@ -83,7 +90,10 @@ impl Attempt {
             Ok(reply) => answer(&reply, self.began, duration),
             Err(SendError { failure, message }) => failed(failure, &message, self.began, duration),
         };
-        Done::Sent { lane, sequence, attempt, system, answer }
+        if let Some(span) = span {
+            span.end(&self.means.tracer, &answer);
+        }
+        Done::Sent { lane, sequence, attempt, system, recorded_at, answer }
     }
 }
 

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use tidings_core::deliver::Notice;
 use tidings_event::delivery::AttemptResult;
 use tidings_event::{Event, LaneNo, ReplayNo, Sequence, Timestamp};
-use ulid::Ulid;
 
 use super::routing::Routing;
 use crate::system::{Fact, Kind};
@@ -12,7 +11,7 @@ use crate::system::{Fact, Kind};
 /// The events that tell of these notices.
 pub(super) fn events(routing: &Routing, notices: &[Notice], at: Timestamp) -> Vec<Event> {
     let facts = notices.iter().filter_map(|notice| fact(routing, notice));
-    facts.flat_map(|fact| fact.events(&Ulid::generate().to_string(), at)).collect()
+    facts.flat_map(|fact| fact.events(&crate::dice::ulid().to_string(), at)).collect()
 }
 
 /// The replay that came to its end, if the notice speaks of that.

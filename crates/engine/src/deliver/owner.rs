@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use metrics::counter;
@@ -10,7 +10,7 @@ use tidings_core::pace::{Bounds, Pace};
 use tidings_event::PartitionId;
 use tidings_store::Claim;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Means;

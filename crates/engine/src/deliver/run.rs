@@ -1,12 +1,13 @@
 //! One partition's router at work.
 
+use std::cmp::Reverse;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tidings_core::deliver::{Answer, Limits, ReadDone, Router};
+use tidings_core::deliver::{Answer, LaneLook, Limits, ReadDone, Router};
 use tidings_event::delivery::Failure;
 use tidings_event::{Epoch, LaneNo, PartitionId, Position, Revision, Sequence, Timestamp};
 use tidings_store::RoutingChanges;
@@ -23,6 +24,8 @@ use super::owner::Ended;
 use super::read::{History, LaneRead};
 use super::routing::Routing;
 use crate::append::{count, now as wall};
+use crate::lanes::{LaneStatus, WORST};
+use crate::places::Place;
 use crate::tail::{Mark, Stretch};
 
 /// Results that are taken before anything else has its turn.
@@ -48,6 +51,7 @@ pub(super) enum Done {
         attempt: u32,
         /// Whether the event is one of Tidings itself.
         system: bool,
+        recorded_at: Timestamp,
         answer: Answer,
     },
     Unsent {
@@ -238,12 +242,15 @@ impl Run {
 
     fn take(&mut self, done: Done, now: Timestamp) -> Result<(), Ended> {
         match done {
-            Done::Sent { lane, sequence, attempt, system, answer } => {
+            Done::Sent { lane, sequence, attempt, system, recorded_at, answer } => {
                 self.gauges.answered(&answer);
+                if attempt == 1 && lane.replay().is_none() {
+                    self.gauges.first_answered(&answer, recorded_at);
+                }
                 if system {
                     self.router.is_system(lane, sequence);
                 }
-                self.router.answered(lane, sequence, attempt, answer, rand::random(), now);
+                self.router.answered(lane, sequence, attempt, answer, crate::dice::number(), now);
             }
             Done::Unsent { lane, sequence, attempt, gone } => self.router.unsent(lane, sequence, attempt, gone, now),
             Done::Read { lane, done, reached } => {
@@ -297,7 +304,7 @@ impl Run {
                 Err(reason) => {
                     let answer = attempt::failed(Failure::Forbidden, &reason, now, Duration::ZERO);
                     self.gauges.answered(&answer);
-                    self.router.answered(send.lane, send.sequence, send.attempt, answer, rand::random(), now);
+                    self.router.answered(send.lane, send.sequence, send.attempt, answer, crate::dice::number(), now);
                 }
             }
         }
@@ -338,9 +345,48 @@ impl Run {
             self.counted_at = Instant::now();
             let census = self.router.census();
             self.gauges.lanes_behind.set(count(census.lagging));
-            self.gauges.circuits_open.set(count(census.open));
+            self.gauges.open.set(count(census.open));
+            self.gauges.throttled.set(count(census.throttled));
+            self.gauges.closed.set(count(census.lanes - census.open - census.throttled));
             self.gauges.retries.set(count(census.retries));
+            self.show_lanes();
         }
+    }
+}
+
+impl Run {
+    /// Tells which lanes are furthest behind.
+    fn show_lanes(&self) {
+        let newest = |tenant| self.means.tail.last(Place { no: tenant, partition: self.partition });
+        let mut worst: Vec<(u64, LaneLook)> =
+            self.router.behind().map(|look| (look.behind(newest(look.tenant)), look)).collect();
+        let longest = worst.iter().filter_map(|(_, look)| look.oldest).min();
+        worst.sort_by_key(|(events, look)| (Reverse(*events), look.oldest, look.lane));
+        worst.truncate(WORST);
+        let seconds = longest.map_or(0, |oldest| wall().as_micros().saturating_sub(oldest.as_micros()).max(0));
+        self.gauges.lag_events.set(worst.first().map_or(0.0, |(events, _)| *events as f64));
+        self.gauges.lag_seconds.set(seconds as f64 / 1e6);
+        let status = |(lag_events, look): (u64, LaneLook)| {
+            let (tenant, endpoint) = self.routing.endpoint(look.endpoint)?;
+            Some(LaneStatus {
+                partition: self.partition,
+                tenant: tenant.clone(),
+                endpoint: endpoint.clone(),
+                is_replay: look.lane.replay().is_some(),
+                lag_events,
+                oldest: look.oldest,
+                circuit: look.circuit,
+                in_flight: look.in_flight,
+                retries: look.retries,
+            })
+        };
+        self.means.lanes.show(self.partition, worst.into_iter().filter_map(status).collect());
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.means.lanes.forget(self.partition);
     }
 }
 

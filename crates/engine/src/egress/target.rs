@@ -139,7 +139,15 @@ impl Target {
         &self.0.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    /// The host as a text.
+    pub(crate) fn host_name(&self) -> String {
+        match &self.0.host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.to_string(),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
         self.0.port
     }
 

@@ -5,7 +5,6 @@ use tidings_event::signature::Secret;
 use tidings_event::{EndpointId, EndpointNo, Revision, Sequence, TenantId, Timestamp};
 use tidings_event::{Violation, violation_code as code};
 use tidings_store::{EndpointRow, EndpointStatus, EndpointView, SelectionRow};
-use ulid::Ulid;
 
 use super::change::Change;
 use super::check::Report;
@@ -35,7 +34,7 @@ impl Endpoints {
 
         let place = self.feeds().places.of(tenant).await?;
         let start = self.start(place, new.from).await?;
-        let id = EndpointId::trusted(format!("ep_{}", Ulid::generate()));
+        let id = EndpointId::trusted(format!("ep_{}", crate::dice::ulid()));
         let draft = Draft { id: id.clone(), tenant: tenant.clone(), place, who: who.clone(), new, start };
         let sealer = parts.secrets.clone();
         let row = self.change(tenant, place, &id, move |view, now| draft.decide(&view, secret, &sealer, now)).await?;
@@ -106,8 +105,8 @@ impl Start {
 pub(super) fn secret(report: &mut Report, path: &str, own: Option<&str>, scheme: Scheme) -> Option<Secret> {
     let Some(own) = own else {
         return Some(match scheme {
-            Scheme::V1 => Secret::hmac(rand::random()),
-            Scheme::V1a => Secret::ed25519(rand::random()),
+            Scheme::V1 => Secret::hmac(crate::dice::bytes()),
+            Scheme::V1a => Secret::ed25519(crate::dice::bytes()),
         });
     };
     match Secret::parse(own) {

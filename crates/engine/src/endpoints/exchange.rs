@@ -1,7 +1,6 @@
 //! Requests to an endpoint that are made by hand: a sample, and the challenge.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +13,7 @@ use tidings_event::{
     Sequence, Source, SourceKind, TenantId, TenantNo, Text, Version, violation_code as code,
 };
 use tidings_store::{EndpointRow, EndpointStatus, EndpointView};
-use ulid::Ulid;
+use tokio::time::Instant;
 
 use super::answers::Exchange;
 use super::change::Change;
@@ -59,8 +58,8 @@ impl Endpoints {
         self.check_open()?;
         let (place, row) = self.row(tenant, id).await?;
         let sender = self.sender(&row)?;
-        let challenge = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        let name = format!("challenge_{}", Ulid::generate());
+        let challenge = URL_SAFE_NO_PAD.encode(crate::dice::bytes::<32>());
+        let name = format!("challenge_{}", crate::dice::ulid());
         let body = json!({
             "type": CHALLENGE_TYPE,
             "timestamp": now(),
@@ -190,7 +189,7 @@ fn judge(exchange: &Exchange, challenge: &str) -> Result<(), String> {
 
 /// An event that never happened.
 fn sample(row: &EndpointRow, event_type: EventType) -> Recorded {
-    let id = EventId::trusted(format!("test_{}", Ulid::generate()));
+    let id = EventId::trusted(format!("test_{}", crate::dice::ulid()));
     let now = now();
     let data = json!({ "test": true, "message": "a sample, sent by hand" }).to_string();
     let event = Event {

@@ -5,7 +5,6 @@ use tidings_event::{
     EndpointId, EndpointNo, ReplayNo, Revision, Sequence, TenantId, Violation, violation_code as code,
 };
 use tidings_store::{EndpointRow, EndpointStatus, ReplayRow, ReplayState};
-use ulid::Ulid;
 
 use super::answers::{NewReplay, PAGE_MAX, Replay, ReplayStarted, Until};
 use super::check::{Report, selection};
@@ -50,7 +49,7 @@ impl Endpoints {
         }
         let row = ReplayRow {
             no: ReplayNo(0),
-            id: format!("rp_{}", Ulid::generate()),
+            id: format!("rp_{}", crate::dice::ulid()),
             endpoint: endpoint.no,
             tenant_no: place.no,
             revision: Revision(0),

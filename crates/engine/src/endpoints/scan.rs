@@ -1,11 +1,12 @@
 //! Looking through past events for what a selection wants, in bounded work.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidings_core::index::wants;
 use tidings_core::pattern::Selection;
 use tidings_event::{Recorded, Sequence};
 use tidings_store::{ColumnFilter, Direction, ReadLimit, Search, Store};
+use tokio::time::Instant;
 
 use super::Result;
 use super::answers::SCAN_EVENTS_MAX;

@@ -1,6 +1,8 @@
 //! From which row on an outbox is read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A read that takes longer and still finds less than a full batch has stepped over something.
 const SLOW: Duration = Duration::from_millis(25);
