@@ -29,11 +29,13 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// Further settings of postgresql.conf; they win over the ones above.
     pub settings: Vec<(String, String)>,
+    /// Where the server's own directory is made; by default among the system's temporary files.
+    pub parent: Option<PathBuf>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { fsync: false, max_connections: 200, settings: Vec::new() }
+        Self { fsync: false, max_connections: 200, settings: Vec::new(), parent: None }
     }
 }
 
@@ -92,7 +94,9 @@ impl Postgres {
     #[must_use]
     pub fn start_with(options: PostgresOptions) -> Arc<Self> {
         let programs = Programs::find();
-        let directory = tempfile::Builder::new().prefix("tidings-pg-").tempdir().expect("a temporary directory");
+        let parent = options.parent.clone().unwrap_or_else(std::env::temp_dir);
+        let directory =
+            tempfile::Builder::new().prefix("tidings-pg-").tempdir_in(parent).expect("a temporary directory");
         programs.init(directory.path());
         let mut server = None;
         for _ in 0..PORTS_TRIED_MAX {
@@ -155,6 +159,32 @@ impl Postgres {
                 let _ = kill_process(pid, Signal::KILL);
             }
             process.kill9();
+        }
+    }
+
+    /// Stops the server and every backend where they stand (SIGSTOP), as a disk that hangs would.
+    ///
+    /// # Panics
+    /// When the server is not ours.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// Lets the server go on after [`Postgres::freeze`].
+    ///
+    /// # Panics
+    /// When the server is not ours.
+    pub fn thaw(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// The postmaster first: it starts nobody while the others are found.
+    fn signal_all(&self, signal: Signal) {
+        if let Some(process) = &*self.own().process() {
+            process.signal(signal);
+            for pid in children(process.id()) {
+                let _ = kill_process(pid, signal);
+            }
         }
     }
 
@@ -326,7 +356,7 @@ fn binaries() -> Option<PathBuf> {
 }
 
 /// Whom the server runs as when we are root: the user `postgres`, else `nobody`.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     let probe = tempfile::tempfile().and_then(|file| file.metadata()).expect("a temporary file");
     if probe.uid() != 0 {
         return None;

@@ -27,6 +27,8 @@ pub(crate) struct Address {
     pub(crate) config: Config,
     /// The TLS side; nothing where the URL rules TLS out, or the server is reached by a socket of this machine.
     pub(crate) tls: Option<MakeRustlsConnect>,
+    /// Whether a pooler in between lends the server's connections by the transaction: `pooler=transaction`.
+    pub(crate) pooled: bool,
 }
 
 /// What is asked of the server's certificate, by the names that libpq gives them.
@@ -44,7 +46,12 @@ impl Address {
     /// Reads a URL as libpq does, `sslmode=verify-ca|verify-full` and `sslrootcert=FILE` included. The error's text
     /// does not repeat the URL, which may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        let (rest, sslmode, rootcert) = take_tls(url)?;
+        let Parameters { rest, sslmode, rootcert, pooler } = Parameters::take(url)?;
+        let pooled = match pooler.as_deref() {
+            None | Some("none" | "session") => false,
+            Some("transaction") => true,
+            Some(other) => return Err(format!("pooler '{other}' is not known: none, session or transaction")),
+        };
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| describe(&error))?;
         if config.get_application_name().is_none() {
             config.application_name("tidings");
@@ -70,11 +77,11 @@ impl Address {
         let unasked = sslmode.is_none() && every_host(&config, stays_here);
         if mode == SslMode::Disable || socket || unasked {
             config.ssl_mode(SslMode::Disable);
-            return Ok(Self { config, tls: None });
+            return Ok(Self { config, tls: None, pooled });
         }
         config.ssl_mode(mode);
         let tls = client_config(verify, rootcert.as_deref())?;
-        Ok(Self { config, tls: Some(MakeRustlsConnect::new(tls)) })
+        Ok(Self { config, tls: Some(MakeRustlsConnect::new(tls)), pooled })
     }
 
     /// Opens a connection of its own, driven by a task that ends with it.
@@ -129,26 +136,39 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Takes the parameters about TLS out of a URL; the driver knows fewer of them.
-fn take_tls(url: &str) -> Result<(String, Option<String>, Option<String>), String> {
-    let Some((base, query)) = url.split_once('?') else {
-        return Ok((url.to_owned(), None, None));
-    };
-    let (mut rest, mut mode, mut rootcert) = (Vec::new(), None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "sslmode" => mode = Some(value.to_owned()),
-            "sslrootcert" => {
-                let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
-                rootcert = decoded.map(|(_, path)| path.into_owned()).filter(|path| path != "system");
+/// What a URL says that the driver does not know: about TLS, and about a pooler.
+#[derive(Default)]
+struct Parameters {
+    /// The URL without these.
+    rest: String,
+    sslmode: Option<String>,
+    rootcert: Option<String>,
+    pooler: Option<String>,
+}
+
+impl Parameters {
+    fn take(url: &str) -> Result<Self, String> {
+        let mut taken = Self::default();
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut rest = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "sslmode" => taken.sslmode = Some(value.to_owned()),
+                "sslrootcert" => {
+                    let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
+                    taken.rootcert = decoded.map(|(_, path)| path.into_owned()).filter(|path| path != "system");
+                }
+                "sslcert" | "sslkey" => {
+                    return Err("client certificates (sslcert, sslkey) are not supported".to_owned());
+                }
+                "pooler" => taken.pooler = Some(value.to_owned()),
+                _ => rest.push(pair),
             }
-            "sslcert" | "sslkey" => return Err("client certificates (sslcert, sslkey) are not supported".to_owned()),
-            _ => rest.push(pair),
         }
+        taken.rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        Ok(taken)
     }
-    let url = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
-    Ok((url, mode, rootcert))
 }
 
 fn client_config(verify: Verify, rootcert: Option<&str>) -> Result<ClientConfig, String> {
@@ -248,6 +268,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_url_says_whether_a_pooler_lends_connections_by_the_transaction() {
+        for (url, pooled) in [
+            ("postgres://u@h/d", false),
+            ("postgres://u@h/d?pooler=session", false),
+            ("postgres://u@h/d?pooler=transaction", true),
+            ("postgres://u@h/d?connect_timeout=3&pooler=transaction&sslmode=require", true),
+        ] {
+            assert_eq!(Address::parse(url).map(|address| address.pooled), Ok(pooled), "{url}");
+        }
+    }
+
+    #[test]
     fn the_url_says_whether_the_connection_is_encrypted() {
         for (url, expect) in [
             ("postgres://u@h/d", Ok((SslMode::Prefer, true))),
@@ -262,6 +294,7 @@ mod tests {
             ("postgres://u@h/d?sslmode=perhaps", Err("sslmode 'perhaps' is not known")),
             ("postgres://u@h/d?sslmode=verify-full&sslrootcert=%2Fno%2Fsuch%20file", Err("/no/such file")),
             ("postgres://u:secret@h/d?nonsense=1", Err("nonsense")),
+            ("postgres://u:secret@h/d?pooler=statement", Err("pooler 'statement'")),
         ] {
             match (Address::parse(url), expect) {
                 (Ok(address), Ok((mode, tls))) => {

@@ -5,18 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::future::join;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView, ENTITY_LOOK_BACK, EntityKey, Existing, Newest};
 use tidings_event::{EventId, EventType, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Row;
 
 use super::failure::of_commit;
 use super::flight::{Param, params};
 use super::pool::{Connections, Lease};
+use super::pooled::Prepared;
 use super::read::{columns, decode, number};
 use crate::entries;
 use crate::names::Names;
@@ -91,15 +91,15 @@ pub(super) const ADVANCE_TENANTS: &str = "\
 
 /// The statements of an append, prepared once on each connection, so that none costs a trip of its own.
 struct Statements {
-    lock: Statement,
-    tenant_heads: Statement,
-    existing: Statement,
-    newest: Statement,
-    insert: Statement,
-    insert_marks: Statement,
-    copy: Statement,
-    advance_partition: Statement,
-    advance_tenants: Statement,
+    lock: Prepared,
+    tenant_heads: Prepared,
+    existing: Prepared,
+    newest: Prepared,
+    insert: Prepared,
+    insert_marks: Prepared,
+    copy: Prepared,
+    advance_partition: Prepared,
+    advance_tenants: Prepared,
 }
 
 impl Statements {
@@ -230,7 +230,7 @@ impl Append<'_> {
             join(lease.execute(&statements.insert, &params), close()).await
         } else {
             // Until the copy was accepted nothing was sent that could commit.
-            let sink = lease.copy_in::<_, Bytes>(&statements.copy).await?;
+            let sink = lease.copy_in(&statements.copy).await?;
             let mut sink = pin!(sink);
             for chunk in copy::encode(partition, rows)? {
                 sink.as_mut().feed(chunk).await?;

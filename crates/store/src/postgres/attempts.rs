@@ -10,7 +10,7 @@ use tidings_event::{EndpointNo, LaneNo, Sequence, Timestamp};
 use tokio_postgres::Row;
 
 use super::flight::{Flight, params};
-use super::pool::Lease;
+use super::pool::{Connections, Lease};
 use crate::encoding::{self, AttemptBounds, DAY_US};
 use crate::row::{corrupt, signed, unsigned};
 use crate::{AttemptQuery, Result};
@@ -48,8 +48,9 @@ pub(super) const OF_EVENT: &str = concat!(
 pub(super) const PARTS: &str = "\
     SELECT c.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid \
     WHERE i.inhparent = 'tidings.attempts'::regclass";
-pub(super) const TRY_LOCK: &str = "SELECT pg_try_advisory_lock($1)";
-pub(super) const UNLOCK: &str = "SELECT pg_advisory_unlock($1)";
+pub(super) const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
+/// The transaction that holds the lock waits for as long as the work takes.
+const PATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
 pub(super) const DELETE_REST: &str = "\
     DELETE FROM tidings.attempts_rest WHERE ctid = ANY (ARRAY( \
         SELECT ctid FROM tidings.attempts_rest WHERE at < $1 LIMIT $2))";
@@ -127,12 +128,24 @@ fn day_of(part: &str) -> Option<i64> {
 
 /// Makes room for today and tomorrow, drops the days before `keep_from`, and takes away what endpoints leave behind
 /// that their routers have forgotten. One server at a time; another one finds nothing to do.
-pub(super) async fn keep(lease: Lease, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-    // Held by the session: where something fails, the connection is closed and the lock with it.
-    if !lease.query_one(TRY_LOCK, &[&KEEPER_LOCK]).await?.try_get::<_, bool>(0)? {
-        lease.done();
-        return Ok(false);
-    }
+pub(super) async fn keep(connections: &Connections, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
+    // Held by a transaction of its own: where something fails, the connection is closed and the lock with it. A lock of
+    // the session would stay behind on a connection that a pooler lends.
+    let guard = connections.writer().await?;
+    let try_lock = guard.prepare_cached(TRY_LOCK).await?;
+    guard.batch_execute("BEGIN").await?;
+    guard.batch_execute(PATIENT).await?;
+    let locked = guard.rows(&try_lock, &[&KEEPER_LOCK]).await?.first().is_some_and(|row| row.get(0));
+    let outcome = match locked {
+        true => keep_alone(connections.writer().await?, now, keep_from).await,
+        false => Ok(false),
+    };
+    guard.batch_execute("ROLLBACK").await?;
+    guard.done();
+    outcome
+}
+
+async fn keep_alone(lease: Lease, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
     let parts = lease.prepare_cached(PARTS).await?;
     let days: BTreeSet<i64> = lease.rows(&parts, &[]).await?.iter().filter_map(|row| day_of(row.get(0))).collect();
     let today = encoding::day(now.as_micros());
@@ -154,7 +167,7 @@ pub(super) async fn keep(lease: Lease, now: Timestamp, keep_from: Timestamp) -> 
         dropped = true;
     }
     sweep(&lease).await?;
-    lease.query(UNLOCK, &[&KEEPER_LOCK]).await?;
+    lease.done();
     Ok(dropped)
 }
 

@@ -1,12 +1,11 @@
 //! Statements that go out together, so that all of them cost one trip.
 
-use std::ops::Deref;
-
 use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row, Statement};
+use tokio_postgres::{Error, Row};
 
 use super::pool::Lease;
+use super::pooled::Prepared;
 use crate::Result;
 
 /// A statement's parameter.
@@ -22,7 +21,7 @@ pub(super) use params;
 
 enum Step<'a> {
     Simple(&'static str),
-    Prepared(Statement, Vec<Param<'a>>),
+    Prepared(Prepared, Vec<Param<'a>>),
 }
 
 /// What goes out together, in this order. A transaction's statement that follows one that failed fails too, and its
@@ -46,7 +45,7 @@ impl<'a> Flight<'a> {
     }
 
     /// Adds a statement that was prepared.
-    pub(super) fn push(&mut self, statement: Statement, params: Vec<Param<'a>>) -> usize {
+    pub(super) fn push(&mut self, statement: Prepared, params: Vec<Param<'a>>) -> usize {
         self.steps.push(Step::Prepared(statement, params));
         self.steps.len() - 1
     }
@@ -59,7 +58,7 @@ impl<'a> Flight<'a> {
             Step::Prepared(statement, params) => {
                 let params: Vec<&(dyn ToSql + Sync)> =
                     params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
-                lease.deref().query(statement, &params).await
+                lease.run(statement, &params).await
             }
         }))
         .await;

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Object, Pool, Runtime, Timeouts};
@@ -9,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::Address;
 use super::failure::{closed, of_pool};
+use super::pooled::{Borrowed, Prepared};
 use crate::{Error, Result};
 
 /// What every connection is set to.
@@ -30,18 +32,25 @@ pub(super) struct Connections {
     /// Reads take no more than these, so that writes always find a connection.
     reads: Arc<Semaphore>,
     patience: Duration,
+    /// What is known of statements where a pooler lends the server's connections by the transaction.
+    borrowed: Option<Arc<Borrowed>>,
 }
 
 impl Connections {
     pub(super) fn new(address: &Address, connections: usize, patience: Duration) -> Result<Self> {
         let connections = connections.clamp(2, 1_000);
         let writers = (connections / 4).max(1);
+        let pooled = address.pooled;
         let pool = Pool::builder(address.manager())
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts { wait: Some(patience), create: Some(patience), recycle: Some(patience) })
-            .post_create(Hook::async_fn(|client, _| {
+            .post_create(Hook::async_fn(move |client, _| {
                 Box::pin(async move {
+                    // Behind a pooler the next to use the server's connection would find it set so.
+                    if pooled {
+                        return Ok(());
+                    }
                     client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
                     // Not every platform can; it is a courtesy to the server.
                     let _ = client.batch_execute(NOTICE_LEAVING).await;
@@ -50,13 +59,14 @@ impl Connections {
             }))
             .build()
             .map_err(|error| Error::Broken(error.to_string()))?;
-        Ok(Self { pool, reads: Arc::new(Semaphore::new(connections - writers)), patience })
+        let borrowed = pooled.then(Arc::default);
+        Ok(Self { pool, reads: Arc::new(Semaphore::new(connections - writers)), patience, borrowed })
     }
 
     /// A connection to write on.
     pub(super) async fn writer(&self) -> Result<Lease> {
         let object = self.pool.get().await.map_err(of_pool)?;
-        Ok(Lease { object: Some(object), _permit: None })
+        Ok(self.lend(object, None))
     }
 
     /// A connection to read on.
@@ -66,7 +76,11 @@ impl Connections {
             .map_err(|_| Error::unavailable("all readers are busy"))?
             .map_err(|_| closed())?;
         let object = self.pool.get().await.map_err(of_pool)?;
-        Ok(Lease { object: Some(object), _permit: Some(permit) })
+        Ok(self.lend(object, Some(permit)))
+    }
+
+    fn lend(&self, object: Object, permit: Option<OwnedSemaphorePermit>) -> Lease {
+        Lease { object: Some(object), borrowed: self.borrowed.clone(), open: AtomicBool::new(false), _permit: permit }
     }
 
     /// Waits for what is being done, then closes all connections.
@@ -89,6 +103,9 @@ impl Connections {
 /// away or by an error, it is closed, and the server rolls back what was open on it.
 pub(super) struct Lease {
     object: Option<Object>,
+    pub(super) borrowed: Option<Arc<Borrowed>>,
+    /// Whether a transaction is open, or about to be: kept where a pooler is in between.
+    pub(super) open: AtomicBool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -117,10 +134,10 @@ impl Lease {
     /// Runs a prepared statement; the connection stays on loan.
     pub(super) async fn rows(
         &self,
-        statement: &tokio_postgres::Statement,
+        statement: &Prepared,
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>> {
-        Ok(self.deref().query(statement, params).await?)
+        Ok(self.run(statement, params).await?)
     }
 
     /// Runs one statement and gives the connection back, unless that failed.

@@ -140,7 +140,7 @@ pub(super) async fn search(lease: Lease, names: &Names, tenant: TenantNo, search
         &values,
     ];
     let statement = lease.prepare_cached(&search_sql(drivers, search.direction)).await?;
-    let rows = lease.rows(&statement, &params[..statement.params().len()]).await?;
+    let rows = lease.rows(&statement, &params[..statement.takes()]).await?;
     let found = decode(&lease, names, &rows).await?;
     lease.done();
     Ok(found)

@@ -190,6 +190,10 @@ impl OutboxSource for PostgresSource {
     }
 
     async fn hint(&self) {
+        // Who listens does so on a connection, which a pooler takes back at once.
+        if self.target.is_pooled() {
+            return std::future::pending().await;
+        }
         self.listener.get_or_init(|| Listener::start(self.target.clone())).hint().await;
     }
 

@@ -29,6 +29,11 @@ impl Target {
             .map_err(|reason| SourceError::Broken(format!("the database URL cannot be read: {reason}")))
     }
 
+    /// Whether a pooler in between lends the server's connections by the transaction.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.0.pooled
+    }
+
     /// A new connection, with what it brings.
     pub(super) async fn open(&self) -> Result<(Client, Messages), SourceError> {
         match tokio::time::timeout(CONNECT_PATIENCE, self.try_open()).await {

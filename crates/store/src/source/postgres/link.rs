@@ -100,12 +100,13 @@ impl Link {
     async fn connect(&self) -> Result<Arc<Open>, SourceError> {
         let (client, messages) = self.target.open().await?;
         let open = Open { client, _driver: Driver::start(messages) };
-        match self.setup {
-            Setup::Outbox => {
-                timed(open.batch_execute(OUTBOX_SESSION)).await?;
-                check_version(&open).await?;
-            }
-            Setup::Probe => timed(open.batch_execute(PROBE_SESSION)).await?,
+        // Behind a pooler the next to use the server's connection would find it set so.
+        if !self.target.is_pooled() {
+            let session = if self.setup == Setup::Outbox { OUTBOX_SESSION } else { PROBE_SESSION };
+            timed(open.batch_execute(session)).await?;
+        }
+        if self.setup == Setup::Outbox {
+            check_version(&open).await?;
         }
         Ok(Arc::new(open))
     }
