@@ -15,3 +15,4 @@ pub mod pattern;
 pub mod place;
 pub mod reconcile;
 pub mod trace;
+pub mod quota;

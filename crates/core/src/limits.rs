@@ -41,9 +41,18 @@ pub const PROBE_KEY_COLUMNS_MAX: usize = 16;
 pub const PROBE_BYTES_MAX: usize = 16 * 1024;
 /// Characters of a probe's URL.
 pub const PROBE_URL_CHARS_MAX: usize = 2_048;
+/// Events a second that a quota can name.
+pub const EVENTS_PER_S_MAX: u64 = 10_000_000;
+/// Events at once that a quota can name.
+pub const EVENTS_BURST_MAX: u64 = 1_000_000_000;
+/// Bytes a second that a quota can name.
+pub const BYTES_PER_S_MAX: u64 = 1 << 40;
+/// Bytes at once that a quota can name.
+pub const BYTES_BURST_MAX: u64 = 1 << 43;
 /// The longest time after which an intent counts as stale: 30 days.
 pub const STALE_AFTER_S_MAX: u32 = 30 * 24 * 60 * 60;
 
+const _: () = assert!(EVENTS_PER_S_MAX <= EVENTS_BURST_MAX && BYTES_PER_S_MAX <= BYTES_BURST_MAX);
 const _: () = assert!(PATH_BYTES_MAX <= PATTERN_BYTES_MAX && REGEX_BYTES_MAX <= PATTERN_BYTES_MAX);
 const _: () = assert!(tidings_event::limits::DEPTH_MAX <= JSON_DEPTH_MAX);
 const _: () = assert!((tidings_event::limits::DATA_BYTES_MAX as i64) < EXPONENT_MAX);
