@@ -36,7 +36,7 @@ mod schedule;
 mod window;
 
 pub use answer::retry_after;
-pub use router::{Census, Router};
+pub use router::{Census, LaneLook, Router};
 pub use schedule::Schedule;
 
 /// In which order a lane's events reach its endpoint.

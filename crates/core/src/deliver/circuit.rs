@@ -88,6 +88,14 @@ impl Circuit {
         Self { state, failures: 0, worth_notice: true, stored: true, changed: row.state == CircuitState::Closed }
     }
 
+    pub(super) fn state(&self) -> CircuitState {
+        match self.state {
+            State::Closed => CircuitState::Closed,
+            State::Throttled { .. } => CircuitState::Throttled,
+            State::Open(_) => CircuitState::Open,
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
     }

@@ -13,7 +13,7 @@ use super::concurrency::Concurrency;
 use super::rate::Rate;
 use super::retries::{Retries, Retry};
 use super::window::Window;
-use super::{Item, LaneSpec, Limits, Ordering};
+use super::{Item, LaneLook, LaneSpec, Limits, Ordering};
 
 mod keep;
 mod pick;
@@ -204,6 +204,31 @@ impl<E: Clone> Lane<E> {
 
     pub(super) fn is_lagging(&self) -> bool {
         matches!(self.source, Source::Lagging { .. })
+    }
+
+    /// How it stands; nothing where it has nothing to do.
+    pub(super) fn look(&self) -> Option<LaneLook> {
+        if !self.is_lagging() && self.window.is_empty() && self.retries.is_empty() {
+            return None;
+        }
+        let oldest = self.window.oldest();
+        let before = |sequence: Sequence| Sequence(sequence.get().saturating_sub(1));
+        let read_to = self.read_to.unwrap_or_default();
+        let skipped_to = match self.source {
+            Source::Lagging { skipped_to } => skipped_to.unwrap_or_default(),
+            Source::Live => Sequence(0),
+        };
+        Some(LaneLook {
+            lane: self.spec.lane,
+            endpoint: self.spec.endpoint,
+            tenant: self.spec.tenant,
+            settled: oldest.map(|slot| before(slot.sequence)).or(self.read_to),
+            known: skipped_to.max(read_to).max(self.window.newest().unwrap_or_default()),
+            oldest: oldest.map(|slot| slot.recorded_at),
+            circuit: self.circuit.state(),
+            in_flight: self.in_flight(),
+            retries: self.retries.len(),
+        })
     }
 
     pub(super) fn is_reading(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use tidings_event::delivery::{ANSWER_BYTES_KEPT, AttemptRow, CircuitRow, LaneRow, RetryRow};
+use tidings_event::delivery::{ANSWER_BYTES_KEPT, AttemptRow, CircuitRow, CircuitState, LaneRow, RetryRow};
 use tidings_event::{EndpointNo, Epoch, LaneNo, PartitionId, Position, Sequence, TenantNo, Timestamp};
 
 use super::clock::{after, earlier};
@@ -74,6 +74,8 @@ pub struct Census {
     pub lagging: usize,
     /// Lanes whose circuit is open.
     pub open: usize,
+    /// Lanes whose endpoint asked for a pause.
+    pub throttled: usize,
     /// Events held in memory.
     pub events: usize,
     /// The most that one lane holds.
@@ -86,6 +88,38 @@ pub struct Census {
     pub in_flight_of_one_max: usize,
     /// The most events of one lane that are delivered and not covered by a durable commit.
     pub undurable_of_one_max: usize,
+}
+
+/// How one lane stands, for a person to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneLook {
+    /// Which lane.
+    pub lane: LaneNo,
+    /// To which endpoint.
+    pub endpoint: EndpointNo,
+    /// Whose.
+    pub tenant: TenantNo,
+    /// Everything that matched at or below is settled, or waits among the retries; none where it is not known yet.
+    pub settled: Option<Sequence>,
+    /// The newest event of its tenant that the lane knows of.
+    pub known: Sequence,
+    /// When the oldest event that it holds and has not settled was recorded.
+    pub oldest: Option<Timestamp>,
+    /// Its circuit.
+    pub circuit: CircuitState,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Events that wait for their next attempt.
+    pub retries: usize,
+}
+
+impl LaneLook {
+    /// Events that it is behind, given the newest sequence of its tenant that is known elsewhere.
+    #[must_use]
+    pub fn behind(&self, newest: Option<Sequence>) -> u64 {
+        let newest = newest.unwrap_or_default().max(self.known);
+        self.settled.map_or(0, |settled| newest.get().saturating_sub(settled.get()))
+    }
 }
 
 impl<E: Clone> Router<E> {
@@ -429,6 +463,7 @@ impl<E: Clone> Router<E> {
         for lane in self.lanes.values() {
             census.lagging += usize::from(lane.is_lagging());
             census.open += usize::from(lane.circuit.is_open());
+            census.throttled += usize::from(lane.circuit.throttled_until().is_some());
             census.events += lane.window.len();
             census.events_of_one_max = census.events_of_one_max.max(lane.window.len());
             census.retries += lane.retries.len();
@@ -437,6 +472,11 @@ impl<E: Clone> Router<E> {
             census.undurable_of_one_max = census.undurable_of_one_max.max(lane.undurable());
         }
         census
+    }
+
+    /// How each lane stands that is not up to date: one that lags or holds events. In no particular order.
+    pub fn behind(&self) -> impl Iterator<Item = LaneLook> {
+        self.lanes.values().filter_map(|lane| lane.look())
     }
 
     /// Follows the clock, and looks at every lane whose time has come.
