@@ -31,7 +31,7 @@ crash: ## Kill the server TIDINGS_KILLS times (50) while it takes in and deliver
 
 bench: ## Every figure of the README, on this machine
 	cargo build --locked --release --bin tidings --bin tidings-bench
-	@target/release/tidings-bench
+	@target/release/tidings-bench --docs docs
 
 setup: ## Install what the checks need and the machine has not
 	@scripts/setup

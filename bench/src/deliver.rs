@@ -15,6 +15,7 @@ use tidings_event::signature::{Secret, Signer};
 use tidings_testkit::{Postgres, PostgresOptions};
 
 use crate::Scale;
+use crate::cluster::postmaster;
 use crate::events::envelope;
 use crate::feed::fill;
 use crate::load::{Connection, get, post, request};
@@ -121,7 +122,7 @@ impl Stage {
             Some(server) => Some(server.database().await),
             None => None,
         };
-        let setup = Setup { database_url: database.as_ref().map(|database| database.url()), sources: None };
+        let setup = Setup { database_url: database.as_ref().map(|database| database.url()), ..Setup::default() };
         let tidings = Server::tidings(dir.path(), &setup).await?;
         Ok(Self { tidings, sink: Server::sink().await?, setup, dir, database })
     }
@@ -172,15 +173,6 @@ impl Stage {
         };
         Ok(self.tidings.cpu_seconds()? + self.sink.cpu_seconds()? + database)
     }
-}
-
-/// The process id of the database server.
-async fn postmaster(database: &tidings_testkit::Database) -> Result<u32> {
-    let client = database.connect().await;
-    let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-    let stat = std::fs::read_to_string(format!("/proc/{backend}/stat"))?;
-    let fields = stat.rsplit_once(')').context("no name")?.1;
-    Ok(fields.split_whitespace().nth(1).context("no parent")?.parse()?)
 }
 
 impl Bench {

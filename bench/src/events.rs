@@ -53,3 +53,16 @@ pub(crate) fn envelope(tenant: &str, n: u64) -> String {
         note = note,
     )
 }
+
+/// A small event with an id of its own; `n` is its order.
+pub(crate) fn slim(tenant: &str, n: u64) -> String {
+    format!(
+        concat!(
+            r#"{{"id":"e{n}","type":"shop.order.paid","tenant":"{tenant}","source":{{"type":"service","id":"shop"}},"#,
+            r#""entity":{{"type":"order","id":"order_{entity}"}},"data":{{"order":{n},"paid":true}}}}"#
+        ),
+        tenant = tenant,
+        entity = n % 5_000,
+        n = n,
+    )
+}

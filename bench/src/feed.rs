@@ -92,7 +92,11 @@ pub(crate) async fn latency(report: &mut Report, scale: Scale, server: Option<&A
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.execute_batch("CREATE TABLE orders (n INTEGER)")?;
         connection.execute_batch(tidings_outbox::sql::SQLITE_OUTBOX)?;
-        let setup = Setup { database_url: None, sources: Some(format!("shop=sqlite://{}", shop.display())) };
+        let setup = Setup {
+            database_url: None,
+            sources: Some(format!("shop=sqlite://{}", shop.display())),
+            ..Setup::default()
+        };
         let tidings = Server::tidings(dir.path(), &setup).await?;
         measure(report, "SQLite", &tidings, Producer::Sqlite(connection), rate, count).await?;
         drop(tidings);
@@ -101,7 +105,8 @@ pub(crate) async fn latency(report: &mut Report, scale: Scale, server: Option<&A
         let client = bare_postgres::connect(&shop.url()).await?;
         client.batch_execute("CREATE TABLE orders (n bigint)").await?;
         client.batch_execute(tidings_outbox::sql::POSTGRES_OUTBOX).await?;
-        let setup = Setup { database_url: Some(log.url()), sources: Some(format!("shop={}", shop.url())) };
+        let setup =
+            Setup { database_url: Some(log.url()), sources: Some(format!("shop={}", shop.url())), ..Setup::default() };
         let dir = tempfile::tempdir()?;
         let tidings = Server::tidings(dir.path(), &setup).await?;
         measure(report, "PostgreSQL", &tidings, Producer::Postgres(client), rate, count).await?;
@@ -194,7 +199,7 @@ pub(crate) async fn replay(report: &mut Report, scale: Scale, server: Option<&Ar
     let Some(server) = server else { return Ok(()) };
     let database = server.database().await;
     let dir = tempfile::tempdir()?;
-    let setup = Setup { database_url: Some(database.url()), sources: None };
+    let setup = Setup { database_url: Some(database.url()), sources: None, ..Setup::default() };
     let tidings = Server::tidings(dir.path(), &setup).await?;
     fill(&tidings, count).await?;
     drop(tidings);

@@ -35,7 +35,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, server: Option<&Arc<P
     if let Some(server) = server {
         let database = server.database().await;
         let dir = tempfile::tempdir()?;
-        let setup = Setup { database_url: Some(database.url()), sources: None };
+        let setup = Setup { database_url: Some(database.url()), sources: None, ..Setup::default() };
         let tidings = Server::tidings(dir.path(), &setup).await?;
         let value = post_for(tidings.address, CONNECTIONS, time, KEY, body).await?;
         report.push(

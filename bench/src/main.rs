@@ -6,13 +6,16 @@ mod bare_postgres;
 mod bare_sqlite;
 mod business;
 mod catalog;
+mod cluster;
 mod deliver;
 mod events;
 mod feed;
 mod ingest;
 mod load;
 mod matching;
+mod page;
 mod report;
+mod scaling;
 mod server;
 mod sink;
 
@@ -39,6 +42,9 @@ struct Arguments {
     /// Where to write the figures as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
+    /// Write the page and the plot about scaling into this folder, where that was measured.
+    #[arg(long)]
+    docs: Option<PathBuf>,
     /// Where the databases lie; memory (`/dev/shm`) where there is such a place, so that the software's own cost shows
     /// rather than the disk's.
     #[arg(long)]
@@ -49,6 +55,9 @@ struct Arguments {
     /// Sizes of the log, in rows, at which the cost of an append is measured.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
     sizes: Vec<usize>,
+    /// Sizes of the log, in rows, at which everything is compared on PostgreSQL.
+    #[arg(long, value_delimiter = ',', default_value = "100000,1000000,10000000")]
+    scaling_sizes: Vec<usize>,
     /// Answer every request with 201 at this address: the ceiling's own server.
     #[arg(long, hide = true)]
     bare_http: Option<SocketAddr>,
@@ -84,6 +93,8 @@ enum What {
     Matching,
     /// Appends that the catalog judges.
     Catalog,
+    /// Partitions, nodes, tenants, endpoints and the size of the log, each at several sizes; PostgreSQL.
+    Scaling,
 }
 
 /// How much work to do, as a share of the usual.
@@ -164,8 +175,16 @@ async fn measure(arguments: Arguments) -> Result<()> {
     if wanted(What::Catalog) {
         catalog::run(&mut report, scale, server).await?;
     }
+    if let Some(server) = server
+        && wanted(What::Scaling)
+    {
+        scaling::run(&mut report, scale, server, &arguments.scaling_sizes).await?;
+    }
     println!("{}", report.table());
     report.write_json(&arguments.json)?;
+    if let Some(docs) = &arguments.docs {
+        page::write(&report, docs)?;
+    }
     say(&format!("wrote {}", arguments.json.display()));
     Ok(())
 }

@@ -159,7 +159,7 @@ pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         v if v >= 10_000.0 => format!("{:.1}k", value / 1e3),
         v if v >= 100.0 => format!("{value:.0}"),

@@ -11,6 +11,9 @@ use crate::load::{Connection, get};
 
 pub(crate) const KEY: &str = "tidings-bench-admin-key-0123456789abcdef";
 
+/// All nodes of one log need the same.
+const MASTER_KEY: &str = "dGlkaW5ncy1iZW5jaC1tYXN0ZXIta2V5LTAxMjM0NTY=";
+
 /// A server process, killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -22,6 +25,8 @@ pub(crate) struct Server {
 pub(crate) struct Setup {
     pub(crate) database_url: Option<String>,
     pub(crate) sources: Option<String>,
+    /// Further variables of its environment.
+    pub(crate) more: Vec<(String, String)>,
 }
 
 fn binary(name: &str) -> Result<PathBuf> {
@@ -43,6 +48,7 @@ impl Server {
         let mut command = Command::new(binary("tidings")?);
         command.arg("serve").arg("--data-dir").arg(data_dir).arg("--listen").arg(address.to_string());
         command.env("TIDINGS_ADMIN_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("TIDINGS_MASTER_KEY", MASTER_KEY).envs(setup.more.iter().cloned());
         command.env("TIDINGS_ALLOW_CIDRS", "127.0.0.0/8").env("TIDINGS_ALLOW_HTTP", "true");
         if let Some(url) = &setup.database_url {
             command.arg("--database-url").arg(url);
