@@ -1,7 +1,7 @@
 # Every command takes what it needs from scripts/; `make test` is what CI runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt crash bench setup clean-tools
+.PHONY: help run build test lint fmt crash chaos bench setup clean-tools fuzz mutate
 
 # `make run PROFILE=release` builds optimized; the default is the profile that is ready soonest.
 PROFILE ?= dev
@@ -29,6 +29,9 @@ fmt: ## Format the code
 crash: ## Kill the server TIDINGS_KILLS times (50) while it takes in and delivers, and reconcile, on both databases
 	@scripts/crash
 
+chaos: ## Break three nodes, PostgreSQL and NATS in every way for MINUTES (10), and reconcile (SEED=n: those faults again)
+	@MINUTES=$(MINUTES) scripts/chaos
+
 bench: ## Every figure of the README, on this machine
 	cargo build --locked --release --bin tidings --bin tidings-bench
 	@target/release/tidings-bench --docs docs
@@ -38,3 +41,10 @@ setup: ## Install what the checks need and the machine has not
 
 clean-tools: ## Remove what `make setup` put into this folder
 	rm -rf .tools
+
+MINUTES ?= 10
+fuzz: ## Hand every parser of outside bytes made-up input for MINUTES over all of them (10)
+	@scripts/fuzz --minutes $(MINUTES)
+
+mutate: ## Take away one mechanism at a time and demand that a test fails (ONLY=name for one)
+	@scripts/mutate $(if $(ONLY),--only $(ONLY))
