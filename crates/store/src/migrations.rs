@@ -1,5 +1,6 @@
 //! The schema's history, one file a step. A step that was released never changes, and a step only expands: a server
-//! of the version before still works with the schema after it.
+//! of the version before still works with the schema after it, and may start on it. Where a step takes away what no
+//! released version uses any more, it raises `meta.needs_step` to the first one that a server must know then.
 
 use refinery::{Migration, Runner, Target};
 
@@ -9,12 +10,48 @@ const SQLITE: &[(&str, &str)] = &[
     ("V1__log", include_str!("migrations/sqlite/V1__log.sql")),
     ("V2__delivery", include_str!("migrations/sqlite/V2__delivery.sql")),
     ("V3__catalog", include_str!("migrations/sqlite/V3__catalog.sql")),
+    ("V4__leases", include_str!("migrations/sqlite/V4__leases.sql")),
+    ("V5__shards", include_str!("migrations/sqlite/V5__shards.sql")),
+    ("V6__quotas", include_str!("migrations/sqlite/V6__quotas.sql")),
+    ("V7__side_by_side", include_str!("migrations/sqlite/V7__side_by_side.sql")),
 ];
 const POSTGRES: &[(&str, &str)] = &[
     ("V1__log", include_str!("migrations/postgres/V1__log.sql")),
     ("V2__delivery", include_str!("migrations/postgres/V2__delivery.sql")),
     ("V3__catalog", include_str!("migrations/postgres/V3__catalog.sql")),
+    ("V4__leases", include_str!("migrations/postgres/V4__leases.sql")),
+    ("V5__shards", include_str!("migrations/postgres/V5__shards.sql")),
+    ("V6__quotas", include_str!("migrations/postgres/V6__quotas.sql")),
+    ("V7__side_by_side", include_str!("migrations/postgres/V7__side_by_side.sql")),
 ];
+
+/// How far a schema is that was there before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// Its last step.
+    pub(crate) step: i32,
+    /// The step that a server must know to work with it, if the schema says so.
+    pub(crate) needs: Option<i32>,
+}
+
+impl Standing {
+    /// Whether this version has steps to add. A schema that is ahead is left alone if this version may work with it.
+    pub(crate) fn is_behind(self) -> Result<bool> {
+        self.judge(POSTGRES.len())
+    }
+
+    fn judge(self, steps: usize) -> Result<bool> {
+        let known = i32::try_from(steps).unwrap_or(i32::MAX);
+        match self.needs {
+            _ if self.step <= known => Ok(true),
+            Some(needs) if needs <= known => Ok(false),
+            _ => Err(Error::Unusable(format!(
+                "its schema is newer: it has step {}, and this version knows the first {known}",
+                self.step
+            ))),
+        }
+    }
+}
 
 /// The steps of an SQLite file.
 pub(crate) fn sqlite() -> Result<Runner> {
@@ -47,4 +84,28 @@ pub(crate) fn failure(error: &refinery::Error) -> Error {
         _ => format!("its schema cannot be brought up to date: {error}"),
     };
     Error::Unusable(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_histories_have_the_same_steps_in_order() {
+        let names = |steps: &[(&'static str, &str)]| steps.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(names(SQLITE), names(POSTGRES));
+        for (index, name) in names(SQLITE).iter().enumerate() {
+            assert!(name.starts_with(&format!("V{}__", index + 1)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_is_ahead_is_left_alone_where_it_only_expanded() {
+        let judged = |step, needs| Standing { step, needs }.judge(7).ok();
+        assert_eq!(judged(6, None), Some(true));
+        assert_eq!(judged(7, Some(7)), Some(true));
+        assert_eq!(judged(9, Some(7)), Some(false));
+        assert_eq!(judged(9, Some(8)), None);
+        assert_eq!(judged(9, None), None);
+    }
 }

@@ -323,6 +323,7 @@ fn headers() -> Value {
             "tidings-sequence": text("The event's number in the tenant's log."),
             "tidings-previous": text("The number of the event that this endpoint got before."),
             "tidings-attempt": text("The number of this attempt, from 1."),
+            "tidings-log": text("The log that the sequences belong to; another one after a restore."),
             "traceparent": text("The W3C trace context of the producer's work."),
         },
     })
