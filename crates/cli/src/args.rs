@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    catalog, config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, outbox, serve, tail,
-    tenants, verify_consumer,
+    backup, catalog, config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, log, nodes, outbox, serve, tail,
+    tenants, top, verify_consumer,
 };
 use crate::config::flags::{ClientScope, Flags};
 use crate::term::ColorChoice;
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     /// Look at tenants
     #[command(subcommand)]
     Tenants(tenants::TenantsCommand),
+    /// Show which nodes run, and what each owns
+    Nodes(nodes::NodesArgs),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -125,6 +127,15 @@ pub(crate) enum Command {
     Listen(listen::ListenArgs),
     /// Find out what a receiver of webhooks gets wrong
     VerifyConsumer(verify_consumer::VerifyConsumerArgs),
+    /// Verify the log, or give a restored one a new id
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Copy an SQLite log into a folder, while its server runs on
+    Backup(backup::BackupArgs),
+    /// Bring an SQLite log back from such a folder
+    Restore(backup::RestoreArgs),
+    /// Watch how a running server, or all nodes of one log, do
+    Top(top::TopArgs),
     /// Check a configuration and its surroundings, or a running server
     Doctor(doctor::DoctorArgs),
     /// Show the configuration in force, or the reference of all settings

@@ -6,13 +6,15 @@
 #![deny(missing_docs)]
 
 pub mod append;
+pub mod books;
 pub mod deliver;
 pub mod index;
 mod json;
+pub mod lease;
 pub mod limits;
 pub mod pace;
 pub mod pattern;
 pub mod place;
+pub mod quota;
 pub mod reconcile;
 pub mod trace;
-pub mod quota;

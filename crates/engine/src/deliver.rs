@@ -20,24 +20,28 @@ mod route;
 mod routing;
 mod run;
 mod start;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{PartitionId, Timestamp};
-use tidings_store::Store;
+use tidings_store::{LeaseRole, Slot, Store};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
 use crate::catalog::{Holder, Pool};
 use crate::egress::Egress;
+use crate::lanes::Lanes;
+use crate::lease::{Leases, own};
 use crate::options::DeliverOptions;
 use crate::places::Places;
 use crate::pump::sleep_unless;
 use crate::secrets::SecretBox;
 use crate::tail::Tail;
+use crate::trace::Tracer;
 
 /// How often room is made for attempts, and old ones are dropped.
 const KEEP_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -45,20 +49,20 @@ const KEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// What the routers of all partitions share.
 pub(crate) struct Means {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) places: Arc<Places>,
     pub(crate) egress: Egress,
     pub(crate) secrets: SecretBox,
     pub(crate) catalog: Arc<Holder>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) tracer: Tracer,
     pub(crate) options: DeliverOptions,
 }
 
-/// Starts the routers of all partitions, if this node runs any. They end in good order with the token.
+/// Starts the routers of all partitions, each of which works while this node owns it. They end in good order with the token.
 pub(crate) fn start(means: Means, ending: &CancellationToken) -> Vec<JoinHandle<()>> {
-    if !means.options.route {
-        return Vec::new();
-    }
     let ending = ending.clone();
     vec![tokio::spawn(async move { deliver(Arc::new(means), ending).await })]
 }
@@ -73,7 +77,7 @@ async fn deliver(means: Arc<Means>, ending: CancellationToken) {
         }
     }
     let mut owners: JoinSet<()> = (0..means.store.log().partitions)
-        .map(|partition| owner::own(means.clone(), PartitionId(partition), ending.clone()))
+        .map(|partition| own_one(means.clone(), PartitionId(partition), ending.clone()))
         .collect();
     while sleep_unless(KEEP_EVERY, &ending).await {
         if let Err(error) = keep_attempts(&means).await {
@@ -82,6 +86,13 @@ async fn deliver(means: Arc<Means>, ending: CancellationToken) {
         }
     }
     while owners.join_next().await.is_some() {}
+}
+
+/// Routes a partition whenever this node owns it.
+async fn own_one(means: Arc<Means>, partition: PartitionId, ending: CancellationToken) {
+    let leases = means.leases.clone();
+    let work = move |claim, token| owner::hold(means.clone(), partition, claim, token);
+    own(leases, LeaseRole::Router, Slot::partition(partition), work, ending).await;
 }
 
 async fn keep_attempts(means: &Means) -> tidings_store::Result<()> {

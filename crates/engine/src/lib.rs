@@ -4,7 +4,9 @@
 //! stored is stored through the traits of `tidings-store`. Events enter the log through [`Appender`] alone.
 
 mod append;
+mod bus;
 pub mod catalog;
+mod courier;
 mod deliver;
 mod dice;
 mod egress;
@@ -15,12 +17,14 @@ mod feed;
 mod health;
 mod keys;
 mod lanes;
+mod lease;
 pub mod metrics;
 mod options;
 mod pins;
 mod places;
 mod pump;
 mod queue;
+mod quota;
 mod reconcile;
 mod ring;
 mod search;
@@ -29,6 +33,7 @@ mod sources;
 mod system;
 mod tail;
 pub mod trace;
+mod verify;
 pub mod world;
 
 pub use append::{Appender, IdTaken};
@@ -41,19 +46,24 @@ pub use feed::{FeedPage, FeedReader, FeedStart};
 pub use health::{Health, SourceHealth};
 pub use keys::{NewKey, covers_type};
 pub use lanes::LaneStatus;
+pub use lease::{Node, Nodes};
 pub use options::{
-    AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, Options, PumpOptions, ReconcileOptions, TailOptions,
+    AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, NodeOptions, Options, PumpOptions, QuotaOptions, ReconcileOptions, Roles, TailOptions,
 };
 pub use pins::{PINS_MAX, PinError, Pins};
+pub use quota::{Standing, TenantQuota, Throttled, Way};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
+pub use verify::{FAULTS_MAX, Verified, verify_log};
 pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};
 
 // What callers need of the crates below.
+pub use tidings_bus::{Bus, BusHealth};
 pub use tidings_core::deliver::Limits as DeliverLimits;
 pub use tidings_core::pattern::{FilterError, Selection};
+pub use tidings_core::quota::{InForce as QuotaInForce, Own as OwnQuota, Quota, Room};
 pub use tidings_event::log::Receipt;
 pub use tidings_store::{
-    Backend, ColumnFilter, Direction, Durability, Error as StoreError, IntentAnswer, KeyRow, LogInfo, OutboxStatus,
-    ReadLimit, Refused, Role, SourceError, TenantRow, TypeFilter,
+    Backend, ColumnFilter, Direction, Durability, Error as StoreError, IntentAnswer, KeyRow, LeaseRole, LeaseRow,
+    LogInfo, Member, OutboxStatus, ReadLimit, Refused, Role, SourceError, TenantRow, TypeFilter,
 };

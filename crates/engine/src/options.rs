@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tidings_bus::Bus;
+use tidings_core::quota::InForce;
 use tidings_core::{deliver, pace};
 use ulid::Ulid;
 use url::Url;
@@ -15,6 +17,8 @@ use crate::egress::Peers;
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// This node among the others of its log.
+    pub node: NodeOptions,
     /// Taking events in.
     pub append: AppendOptions,
     /// Keeping the newest events in memory.
@@ -29,8 +33,75 @@ pub struct Options {
     pub egress: EgressOptions,
     /// Keeping up with the catalog.
     pub catalog: CatalogOptions,
+    /// What tenants may send.
+    pub quota: QuotaOptions,
+    /// What nodes tell each other beside the log, and outside consumers subscribe to; none where nodes only poll.
+    pub bus: Option<Arc<dyn Bus>>,
     /// Telling what becomes of single events; off by default.
     pub tracer: Tracer,
+}
+
+/// A node among the others of its log.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Its name. A node that comes back under its old name takes what it had at once; under another name it waits until
+    /// the old lease has run out. No two nodes that run may share one.
+    pub id: String,
+    /// Where it listens, for people who ask which nodes there are.
+    pub address: Option<String>,
+    /// What it does.
+    pub roles: Roles,
+    /// How long a node may be silent before others take what it owns.
+    pub lease: Duration,
+    /// How often it says that it is there; a third of the lease, or less.
+    pub beat: Duration,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            id: Ulid::generate().to_string(),
+            address: None,
+            roles: Roles::default(),
+            lease: Duration::from_secs(3),
+            beat: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What a node does. Whatever it does not, it can be asked for all the same: endpoints, say, are managed on any node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Answers calls; counted by others, who share limits with it.
+    pub api: bool,
+    /// Empties outboxes, Tidings' own among them, and resolves intents.
+    pub pump: bool,
+    /// Delivers events to endpoints.
+    pub router: bool,
+    /// Writes events to the bus, where there is one.
+    pub publisher: bool,
+}
+
+impl Default for Roles {
+    /// All of it.
+    fn default() -> Self {
+        Self { api: true, pump: true, router: true, publisher: true }
+    }
+}
+
+/// What tenants may send.
+#[derive(Debug, Clone)]
+pub struct QuotaOptions {
+    /// What holds for tenants that have no quotas of their own; zero stands for none.
+    pub default: InForce,
+    /// How often the store is asked for changes that other nodes made, at most.
+    pub poll: Duration,
+}
+
+impl Default for QuotaOptions {
+    fn default() -> Self {
+        Self { default: InForce::default(), poll: Duration::from_secs(2) }
+    }
 }
 
 /// How the catalog is kept up with.
@@ -189,30 +260,24 @@ impl EgressOptions {
 /// How events are delivered to endpoints.
 #[derive(Clone)]
 pub struct DeliverOptions {
-    /// This node's name. A node that comes back under its old name takes its partitions at once; under another name it
-    /// waits until the old lease has run out. No two nodes that run may share one.
-    pub node: String,
     /// The key under which endpoints' secrets are sealed: the same on all nodes of a log, and over restarts.
     pub master: [u8; 32],
-    /// Whether this node runs routers. Endpoints can be managed on any node.
-    pub route: bool,
+    /// Whether that key takes the place of another one that the log was used with; what was sealed under the other is
+    /// lost. Without it such a node is refused.
+    pub replace_master: bool,
     /// The bounds of each router.
     pub limits: deliver::Limits,
     /// For how long attempts are kept, in whole days.
     pub attempts_kept: Duration,
-    /// How long a partition's router may be silent before another node takes the partition.
-    pub lease: Duration,
 }
 
 impl Default for DeliverOptions {
     fn default() -> Self {
         Self {
-            node: Ulid::generate().to_string(),
             master: [0; 32],
-            route: true,
+            replace_master: false,
             limits: deliver::Limits::default(),
             attempts_kept: Duration::from_secs(30 * 24 * 60 * 60),
-            lease: Duration::from_secs(10),
         }
     }
 }
@@ -221,11 +286,8 @@ impl std::fmt::Debug for DeliverOptions {
     /// Everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeliverOptions")
-            .field("node", &self.node)
-            .field("route", &self.route)
             .field("limits", &self.limits)
             .field("attempts_kept", &self.attempts_kept)
-            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }

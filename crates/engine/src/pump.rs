@@ -6,6 +6,7 @@
 //! that was committed before it. A crash between appending and deleting repeats the append, which the log answers with the
 //! first sequence. Rows that the log refuses are set aside with the reason and hold up nobody.
 
+mod hold;
 mod row;
 mod traced;
 mod window;
@@ -19,15 +20,16 @@ use metrics::{counter, gauge, histogram};
 use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{ErrorCode, Problem};
 use tidings_store::{OutboxRow, SourceError};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::now;
 use crate::catalog::{Door, Outcome};
 use crate::options::PumpOptions;
+use crate::quota::Quotas;
 use crate::sources::SourceHandle;
 use crate::{AppendError, Emitter, metrics as names};
+use hold::{Holds, Spacing};
 use traced::Traced;
 use window::Window;
 
@@ -83,28 +85,24 @@ pub(crate) struct Pump {
     emitter: Emitter,
     options: PumpOptions,
     window: Window,
+    holds: Holds,
+    /// When the next round comes, if the last one left rows.
+    spacing: Option<Spacing>,
     /// What went wrong in the last round, if something did.
     failing: Option<&'static str>,
     observed: Option<Instant>,
 }
 
-/// Starts the pump of a source; it ends with the token.
-pub(crate) fn start(
-    source: SourceHandle,
-    door: Arc<Door>,
-    options: &PumpOptions,
-    ending: CancellationToken,
-) -> JoinHandle<()> {
-    tokio::spawn(Pump::new(source, door, options.clone()).run(ending))
-}
-
 impl Pump {
-    pub(crate) fn new(source: SourceHandle, door: Arc<Door>, options: PumpOptions) -> Self {
+    pub(crate) fn new(source: SourceHandle, door: Arc<Door>, quotas: Arc<Quotas>, options: PumpOptions) -> Self {
         let emitter = Emitter::Source { name: source.name.clone(), service: source.service.clone() };
-        Self { source, door, emitter, options, window: Window::default(), failing: None, observed: None }
+        let holds = Holds::new(quotas, &source.name);
+        let (window, spacing) = (Window::default(), None);
+        Self { source, door, emitter, options, window, holds, spacing, failing: None, observed: None }
     }
 
-    async fn run(mut self, ending: CancellationToken) {
+    /// Works until the token ends it.
+    pub(crate) async fn run(mut self, ending: CancellationToken) {
         let mut pace = Pace::new(self.options.poll);
         let mut retries = Pace::new(Bounds::FAILURE);
         loop {
@@ -144,20 +142,29 @@ impl Pump {
     }
 
     /// Empties the outbox once: reads, appends and deletes until less than a full batch was found, or for as long as
-    /// [`PumpOptions::sweep`]. Returns how many rows it found; rows that were refused count.
+    /// [`PumpOptions::sweep`]. Returns how many rows it dealt with; rows that were refused count, and rows that wait for
+    /// their tenant's quota do not.
     pub(crate) async fn run_once(&mut self) -> Result<usize, PumpError> {
         let began = Instant::now();
-        let floor = self.window.begin(began, self.options.sweep);
+        let bound = self.window.begin(began, self.options.sweep);
+        // Rows that were left must come before later ones of their tenants.
+        let floor = if self.holds.rows() > 0 { i64::MIN } else { bound };
+        self.holds.begin();
+        self.spacing = None;
         let mut rows = self.read(floor).await?;
         self.window.measure(floor, began.elapsed(), self.is_full(&rows));
         let mut found = 0;
         while let (Some(first), Some(last)) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id)) {
-            found += rows.len();
             self.window.saw(first, last);
+            let is_full = self.is_full(&rows);
+            let passing = self.holds.admit(rows, &self.door.holder.catalog()).await;
+            found += passing.len();
             // Behind a full batch there is more, which is read while this one is appended. The rows in flight lie
             // below what is read, so none is read twice.
-            let ahead = self.is_full(&rows) && !self.window.is_sweep_due(Instant::now(), self.options.sweep);
-            let (settled, next) = tokio::join!(self.materialize(rows), async {
+            // What waits is read past however long that takes, or nobody behind it would have a turn.
+            let goes_on = found == 0 || !self.window.is_sweep_due(Instant::now(), self.options.sweep);
+            let ahead = is_full && goes_on && !self.holds.is_full();
+            let (settled, next) = tokio::join!(self.materialize(passing), async {
                 if ahead { self.read(last.saturating_add(1)).await } else { Ok(Vec::new()) }
             },);
             self.clear(settled?).await?;
@@ -166,6 +173,9 @@ impl Pump {
                 break;
             }
         }
+        self.holds.end();
+        let took = began.elapsed();
+        self.spacing = self.holds.pause(took).map(|pause| Spacing::new(Instant::now(), took, pause));
         Ok(found)
     }
 
@@ -176,6 +186,11 @@ impl Pump {
         let Some(first) = ahead.first() else { return Ok(false) };
         if self.window.is_bounded() {
             return Ok(false);
+        }
+        if self.holds.rows() > 0 {
+            // All that may be below are the rows that wait.
+            let below = self.source.source.waiting_before(first.id).await?;
+            return Ok(below != self.holds.rows() as u64);
         }
         let lowest = self.source.source.read(i64::MIN, 1, 1).await?;
         Ok(lowest.first().is_none_or(|row| row.id != first.id))
@@ -250,7 +265,8 @@ impl Pump {
                     settled.refused.extend(one.refused);
                 }
                 Err(error @ AppendError::Store(tidings_store::Error::Broken(_))) => {
-                    tracing::error!(source = %self.source.name, row = row.id, %error, "an outbox row breaks its append");
+                    let event_id = row.source_key.as_str();
+                    tracing::error!(source = %self.source.name, row = row.id, event_id, %error, "an outbox row breaks its append");
                     settled.refuse(row.id, &Problem::new(ErrorCode::Internal, "the log could not take this event"));
                     broken = Some(error);
                 }
@@ -276,6 +292,9 @@ impl Pump {
     /// Waits until there may be something to read. `false` when the pump has to end.
     async fn wait_for_work(&self, pace: &mut Pace, ending: &CancellationToken) -> bool {
         let looked = Instant::now();
+        if let Some(spacing) = self.spacing {
+            return self.wait_for_quota(spacing, ending).await;
+        }
         loop {
             let hinted = tokio::select! {
                 biased;
@@ -295,6 +314,18 @@ impl Pump {
                 return true;
             }
         }
+    }
+
+    /// Waits until rows that were left may pass, or others may have come. `false` when the pump has to end.
+    async fn wait_for_quota(&self, spacing: Spacing, ending: &CancellationToken) -> bool {
+        let next = tokio::select! {
+            biased;
+            () = ending.cancelled() => return false,
+            () = self.source.poke.notified() => spacing.hinted,
+            () = self.source.source.hint() => spacing.hinted,
+            () = tokio::time::sleep_until(spacing.due) => return true,
+        };
+        sleep_unless(next.saturating_duration_since(Instant::now()).max(HINT_SPACING), ending).await
     }
 
     fn count(&self, settled: &Settled, rows: &[OutboxRow]) {

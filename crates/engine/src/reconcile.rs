@@ -13,7 +13,6 @@ use tidings_core::pace::{Bounds, Pace};
 use tidings_core::reconcile::{Answer, Decision, Probe, Stored, decide, retry_after};
 use tidings_event::{Event, EventId, TenantId};
 use tidings_store::{Intent, IntentAnswer, ProbeAnswer, RowProbe, SourceError};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -73,18 +72,6 @@ pub(crate) struct Reconciler {
     failing: bool,
 }
 
-/// Starts the reconciler of a source; it ends with the token.
-pub(crate) fn start(
-    source: SourceHandle,
-    sources: Arc<[SourceHandle]>,
-    egress: Egress,
-    appender: Appender,
-    options: &ReconcileOptions,
-    ending: CancellationToken,
-) -> JoinHandle<()> {
-    tokio::spawn(Reconciler::new(source, sources, egress, appender, options.clone()).run(ending))
-}
-
 impl Reconciler {
     pub(crate) fn new(
         source: SourceHandle,
@@ -96,7 +83,8 @@ impl Reconciler {
         Self { source, sources, egress, appender, options, after: 0, resting: HashMap::new(), failing: false }
     }
 
-    async fn run(mut self, ending: CancellationToken) {
+    /// Works until the token ends it.
+    pub(crate) async fn run(mut self, ending: CancellationToken) {
         let mut retries = Pace::new(Bounds::FAILURE);
         loop {
             let outcome = {
@@ -256,7 +244,7 @@ impl Reconciler {
     async fn report(&self, intent: &Intent, reason: &str) -> Result<(), AppendError> {
         match self.appender.append(vec![stalled(&self.source.name, intent, reason)]).await {
             Ok(_) | Err(AppendError::Conflict { .. }) => {
-                tracing::warn!(source = %self.source.name, key = intent.source_key, reason, "an intent cannot be resolved");
+                tracing::warn!(source = %self.source.name, event_id = intent.source_key, reason, "an intent cannot be resolved");
                 Ok(())
             }
             Err(error) => Err(error),

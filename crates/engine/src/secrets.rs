@@ -58,6 +58,12 @@ impl SecretBox {
     }
 }
 
+/// What tells whether two nodes have the same master key, without telling the key: it is kept in the database.
+pub(crate) fn master_check(master: &[u8; 32]) -> [u8; 32] {
+    let hmac: Hmac<Sha256> = KeyInit::new_from_slice(master).expect("HMAC takes keys of any length");
+    hmac.chain_update(b"tidings/master-check/1").finalize().into_bytes().into()
+}
+
 /// One secret of an endpoint.
 pub(crate) struct KeptSecret {
     /// Its public id.

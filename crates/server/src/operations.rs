@@ -18,6 +18,7 @@ mod definition;
 mod definition_history;
 mod delete_definition;
 mod delete_endpoint;
+mod delete_limits;
 mod delete_policy;
 mod delete_set;
 mod discard;
@@ -41,13 +42,17 @@ mod feed;
 mod healthz;
 mod key;
 mod keys;
+mod lanes;
+mod limits;
 mod lineage;
 mod metrics;
+mod nodes;
 mod openapi;
 mod outbox_sources;
 mod policies;
 mod policy;
 mod put_definition;
+mod put_limits;
 mod put_policy;
 mod put_set;
 mod quarantine;
@@ -155,12 +160,21 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(retry_refused::retry_refused))
         .routes(routes!(tenants::tenants))
         .routes(routes!(tenant::tenant))
+        .routes(routes!(limits::limits, put_limits::put_limits, delete_limits::delete_limits))
         .routes(routes!(keys::keys, create_key::create_key))
         .routes(routes!(key::key, revoke_key::revoke_key))
+        .routes(routes!(nodes::nodes))
+        .routes(routes!(openapi::openapi))
+        .merge(state_routes())
+}
+
+/// How the process stands: all that a node serves which answers no calls.
+pub(crate) fn state_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(lanes::lanes))
         .routes(routes!(healthz::healthz))
         .routes(routes!(readyz::readyz))
         .routes(routes!(metrics::metrics))
-        .routes(routes!(openapi::openapi))
 }
 
 pub(crate) async fn route_not_found(uri: Uri) -> Failure {

@@ -9,7 +9,10 @@ mod definition;
 mod delivery;
 mod endpoint;
 mod event;
+mod lane;
+mod limits;
 mod log;
+mod node;
 mod outbox;
 mod problem;
 mod quarantine;
@@ -35,7 +38,10 @@ pub use endpoint::{
     NewRotation, Ordering, RotatedSecret, Secret, SecretList, Signature, TestSample, WantedStatus,
 };
 pub use event::{CloudEvent, Context, Entity, Event, EventMetadata, Events, RecordedEvent, RecordedMetadata, Source};
+pub use lane::{Lane, LaneList};
+pub use limits::{Limits, LimitsInForce, TenantLimits};
 pub use log::{EventList, FeedPage, Receipt, Receipts, Trace, TraceNode};
+pub use node::{Node, NodeLease, NodeList};
 pub use outbox::{
     HttpProbe, IntentState, NewIntent, Outbox, OutboxSource, OutboxSourceList, Probe, RefusalReason, RefusedRow,
     RefusedRowList, Retry, RowProbe,

@@ -1,12 +1,10 @@
 //! What the store keeps of subscriptions and their delivery.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, CircuitRow, DeadReason, DeadRow, LaneRow, RetryRow, RouteCommit};
 use tidings_event::log::{AppendKeys, AppendPlan};
 use tidings_event::{
-    EndpointId, EndpointNo, Epoch, EventId, EventType, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence,
+    EndpointId, EndpointNo, EventId, EventType, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence,
     TenantId, TenantNo, Timestamp,
 };
 
@@ -174,15 +172,6 @@ pub enum RouteOutcome {
     Fenced,
 }
 
-/// A partition's router, taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    /// What its owner proves from now on.
-    pub epoch: Epoch,
-    /// Where it stands.
-    pub checkpoint: Position,
-}
-
 /// What a router begins with.
 #[derive(Debug, Clone, Default)]
 pub struct RouterState {
@@ -199,6 +188,8 @@ pub struct RouterState {
 pub struct RoutingChanges {
     /// The partition's revision; everything up to it is in here.
     pub revision: Revision,
+    /// How often a tenant moved away from the partition or to it. What a router holds in memory is of one such count.
+    pub moves: u64,
     /// Endpoints that changed after the revision that was asked for, deleted ones too.
     pub endpoints: Vec<EndpointRow>,
     /// Replays that changed after it, ended ones too.
@@ -389,16 +380,6 @@ pub trait DeliveryStore: Send + Sync + 'static {
 
     /// Endpoints of all tenants by number, after the given one; at most `limit`. Deleted ones are left out.
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>>;
-
-    /// Takes a partition's router for `node`, unless another node holds it whose lease of `ttl` has not run out by the
-    /// database's clock. Every claim makes a new epoch, also one by the node that had it before.
-    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>>;
-
-    /// Renews the lease; false when another owner has the partition. Every commit renews it too.
-    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool>;
-
-    /// Gives the partition back, so that another node may take it at once. The epoch stays spent.
-    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()>;
 
     /// What a router begins with, after its claim.
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState>;

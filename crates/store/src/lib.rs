@@ -1,5 +1,5 @@
 //! Every server-side SQL statement of Tidings, for SQLite and PostgreSQL, behind narrow traits: [`Store`] for the log
-//! and what belongs to it, [`DeliveryStore`] for subscriptions, [`CatalogStore`] for the catalog, [`OutboxSource`] for a
+//! and what belongs to it, [`DeliveryStore`] for subscriptions, [`CatalogStore`] for the catalog, [`LeaseStore`] for who owns what, [`OutboxSource`] for a
 //! producer's outbox.
 //!
 //! Invariant: this crate decides nothing. What an append writes is decided by the closure that its caller hands in;
@@ -26,6 +26,9 @@ pub enum Error {
     /// The database holds something that this version cannot work with (schema too new, corrupt file, wrong encoding).
     #[error("the storage cannot be used: {0}")]
     Unusable(String),
+    /// Tenants do not live in the partition in which they were looked for: they moved. Nothing was written.
+    #[error("{0}")]
+    Moved(Elsewhere),
     /// A statement failed in a way that should be impossible.
     #[error("the storage failed: {0}")]
     Broken(String),
@@ -62,6 +65,29 @@ pub struct LogInfo {
     pub partitions: u32,
 }
 
+/// Connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectionCounts {
+    /// Open and free.
+    pub idle: usize,
+    /// In use.
+    pub used: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
+impl std::ops::Add for ConnectionCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            idle: self.idle + other.idle,
+            used: self.used + other.used,
+            waiting: self.waiting + other.waiting,
+        }
+    }
+}
+
 /// How safe an acknowledged write is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durability {
@@ -78,7 +104,7 @@ pub struct TenantRow {
     pub id: TenantId,
     /// Its short name.
     pub no: TenantNo,
-    /// Where it lives; never changes while it has events.
+    /// Where it lives, until it moves.
     pub partition: PartitionId,
     /// Its last sequence.
     pub head: Sequence,
@@ -95,6 +121,23 @@ pub struct Head {
     pub position: Position,
     /// How often its subscriptions were changed.
     pub revision: Revision,
+    /// How often a tenant moved away from it or to it.
+    pub moves: u64,
+}
+
+/// How one of a log's databases stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardState {
+    /// Its number; 0 is home.
+    pub no: ShardNo,
+    /// Its name; `home` is home's.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Whether tenants that are seen for the first time may be placed there.
+    pub takes_tenants: bool,
+    /// Why it does not commit writes just now; nothing where it does.
+    pub problem: Option<String>,
 }
 
 /// A piece of a partition.
@@ -252,12 +295,17 @@ pub type Decide = Box<dyn FnOnce(AppendView) -> AppendPlan + Send>;
 
 /// The log and what belongs to it. Each method is one whole business step, atomic by itself.
 #[async_trait]
-pub trait Store: DeliveryStore + CatalogStore {
+pub trait Store: DeliveryStore + CatalogStore + LeaseStore + QuotaStore {
     /// Which database is underneath.
     fn backend(&self) -> Backend;
 
     /// The log this store holds, fixed while the store is open.
     fn log(&self) -> LogInfo;
+
+    /// How the connections to the database stand; nothing where there are none, as with a file.
+    fn connections(&self) -> Option<ConnectionCounts> {
+        None
+    }
 
     /// Asks the database how durable its acknowledged writes are. Also serves as a check that it can be reached.
     async fn durability(&self) -> Result<Durability>;
@@ -284,6 +332,32 @@ pub trait Store: DeliveryStore + CatalogStore {
 
     /// Every partition's head, in order of partition. Asked for many times a second: one statement.
     async fn heads(&self) -> Result<Vec<Head>>;
+
+    /// The heads of one database's partitions, each with its partition.
+    async fn heads_of(&self, _shard: ShardNo) -> Result<Vec<(PartitionId, Head)>> {
+        Ok((0..).map(PartitionId).zip(self.heads().await?).collect())
+    }
+
+    /// How each of its databases stands; nothing of a store that has only one.
+    async fn shard_states(&self) -> Vec<ShardState> {
+        Vec::new()
+    }
+
+    /// Events of the system that tell of changes made in one database and are not yet in the log of their tenant, which
+    /// lives in another: the oldest, native JSON with their numbers. Only a store of several databases has any.
+    async fn untold(&self, _shard: ShardNo, _limit: usize) -> Result<Vec<(i64, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes those away that are in the log by now.
+    async fn told(&self, _shard: ShardNo, _nos: &[i64]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Moves a tenant to another partition, in one transaction: what is appended to it from now on goes there, under the
+    /// sequences that follow; what is in the log stays where it is. What its deliveries must remember goes along, and the
+    /// routers of both partitions are fenced. Who still looks for it where it was is answered [`Error::Moved`].
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome>;
 
     /// A tenant's events after a sequence.
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice>;
@@ -320,15 +394,20 @@ mod catalog;
 mod delivery;
 mod encoding;
 mod entries;
+mod lease;
 mod migrations;
+mod moves;
 mod names;
 mod open;
 mod plan;
 pub mod postgres;
+mod quota;
+mod renew;
 mod row;
 #[cfg(test)]
 mod sample;
 mod search;
+pub mod sharded;
 pub mod source;
 pub mod sqlite;
 
@@ -337,11 +416,15 @@ pub use catalog::{
     HistoryPlace, HistoryQuery, HistorySlice, MarkQuery, MarkRow, ObservedRow,
 };
 pub use delivery::{
-    Append, Appended, AttemptFilter, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,
+    Append, Appended, AttemptFilter, AttemptQuery, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,
     DeliveryState, DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow,
     ReplayState, RouteOutcome, RouterState, RoutingChanges, SelectionRow,
 };
-pub use open::{StoreOptions, open_store};
+pub use lease::{Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, Serves, ShardNo, Slot};
+pub use moves::{Elsewhere, MoveOutcome};
+pub use open::{StoreOptions, open_sharded, open_store};
+pub use renew::{Renewed, copy_sqlite, renew_log, sqlite_size};
+pub use quota::{QuotaRevision, QuotaRow, QuotaSlice, QuotaStore};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
     install_outbox, open_source,

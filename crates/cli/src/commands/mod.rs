@@ -1,5 +1,6 @@
 //! One module a command: its arguments and what it does.
 
+pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
@@ -12,10 +13,13 @@ pub(crate) mod intents;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod listen;
+pub(crate) mod log;
+pub(crate) mod nodes;
 pub(crate) mod outbox;
 pub(crate) mod serve;
 pub(crate) mod tail;
 pub(crate) mod tenants;
+pub(crate) mod top;
 pub(crate) mod verify_consumer;
 pub(crate) mod webhook;
 
@@ -33,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tail(args) => tail::run(&context, args),
         Command::Events(command) => events::run(&context, &command),
         Command::Tenants(command) => tenants::run(&context, &command),
+        Command::Nodes(args) => nodes::run(&context, &args),
         Command::Keys(command) => keys::run(&context, &command),
         Command::Outbox(command) => outbox::run(&context, &command),
         Command::Intents(command) => intents::run(&context, &command),
@@ -41,6 +46,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Catalog(command) => catalog::run(&context, &command),
         Command::Listen(args) => listen::run(&context, args),
         Command::VerifyConsumer(args) => verify_consumer::run(&context, &args),
+        Command::Log(command) => log::run(&context, &command),
+        Command::Backup(args) => backup::backup(&context, &args),
+        Command::Restore(args) => backup::restore(&context, &args),
+        Command::Top(args) => top::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
         Command::Openapi => openapi(),

@@ -2,7 +2,9 @@
 
 mod banner;
 mod logging;
+mod measures;
 mod open;
+mod otlp;
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
 use self::open::Node;
-pub(crate) use self::open::store_options;
+pub(crate) use self::open::{OUTBOX_FILE, store_failure, store_options};
 use crate::config::check::master_key;
 use crate::config::flags::{Flags, ServerScope};
 use crate::config::layer::Layers;
@@ -42,6 +44,10 @@ Every setting: tidings serve --help (long form), docs/configuration.md, tidings 
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     flags: Flags<ServerScope>,
+    /// Go on with another master key than the log was used with: the secrets of endpoints that were sealed under that
+    /// one are lost and have to be made anew, and every cursor that was given out is refused
+    #[arg(long)]
+    replace_master_key: bool,
     /// End when standard input does, so that a parent's death is ours too
     #[arg(long, hide = true)]
     end_with_stdin: bool,
@@ -55,7 +61,7 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> Result<(), Failure> {
     datadir::exposures(data.path()).iter().for_each(|exposure| tracing::warn!("{exposure}"));
     let keys = Keys::read(&layers, &data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(&layers, &data, keys, human, args.end_with_stdin));
+    let ended = runtime.block_on(serve(&layers, &data, keys, human, args));
     data.renounce();
     // What still runs after the orderly end, or after a second signal, has nothing left that matters.
     runtime.shutdown_background();
@@ -83,16 +89,19 @@ impl Keys {
     }
 }
 
-async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, end_with_stdin: bool) -> Result<(), Failure> {
-    let mut stop = Stop::new(end_with_stdin)?;
+async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, args: &ServeArgs) -> Result<(), Failure> {
+    let mut stop = Stop::new(args.end_with_stdin)?;
     tidings_server::install_metrics();
+    measures::describe();
+    let (tracer, exporter) = otlp::start(layers)?;
+    let watched = tokio::spawn(measures::watch_disk(data.path().to_owned()));
     let id = layers.text("node_id").map_or_else(|| data.node_id(), |id| Ok(id.to_owned()))?;
-    let node = Node { id, master: keys.master };
     let listen = &layers.get("listen").text;
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let url = reachable_url(&listener)?;
+    let node = Node { id, address: url.clone(), master: keys.master, replace_master: args.replace_master_key };
     let engine = tokio::select! {
-        engine = Box::pin(open::engine(layers, data.path(), node)) => engine?,
+        engine = Box::pin(open::engine(layers, data.path(), node, tracer)) => engine?,
         // Told to stop before it began: nothing to finish.
         () = stop.first() => return Ok(()),
     };
@@ -107,6 +116,10 @@ async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, end_wit
         let token = draining.clone();
         let served = tidings_server::serve(listener, engine.clone(), options, token.cancelled_owned()).await;
         engine.shutdown().await;
+        if let Some(exporter) = exporter {
+            exporter.finish().await;
+        }
+        watched.abort();
         served.map_err(|error| Failure::failed(format!("the server failed: {error}")))
     };
     let mut work = Box::pin(work);

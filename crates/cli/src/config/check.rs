@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use tidings_engine::Roles;
 use tidings_event::Text;
 
 use super::setting::{Kind, ROLES, Setting};
@@ -48,6 +49,8 @@ pub(crate) fn check(setting: &Setting, text: &str) -> Result<(), String> {
         Kind::Ports => ports(text).map(drop),
         Kind::Proxy => proxy(text).map(drop),
         Kind::Node => node(text),
+        Kind::Share => share(text),
+        Kind::SecretPairs => Ok(()),
         Kind::Sources => sources(text).map(drop),
         Kind::Absent(reason) => {
             if text.is_empty() {
@@ -56,6 +59,13 @@ pub(crate) fn check(setting: &Setting, text: &str) -> Result<(), String> {
                 Err(reason.to_owned())
             }
         }
+    }
+}
+
+fn share(text: &str) -> Result<(), String> {
+    match text.trim().parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(()),
+        _ => Err(format!("'{text}' is not a number from 0 to 1")),
     }
 }
 
@@ -105,23 +115,13 @@ fn server(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What this process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Roles {
-    /// It reads the outboxes of the configured sources.
-    pub(crate) pump: bool,
-    /// It delivers to endpoints.
-    pub(crate) router: bool,
-}
-
-/// The roles of a process. Every process of this version serves HTTP.
+/// The roles of a process.
 pub(crate) fn roles(text: &str) -> Result<Roles, String> {
     list(text).try_for_each(|word| one_of(ROLES, word))?;
     let has = |role: &str| list(text).any(|word| word == role || word == "all");
-    if !has("api") {
-        return Err("must hold 'api' or 'all': a process without it is not part of this version".to_owned());
-    }
-    Ok(Roles { pump: has("pump"), router: has("router") })
+    let roles = Roles { api: has("api"), pump: has("pump"), router: has("router"), publisher: has("publisher") };
+    let none = Roles { api: false, pump: false, router: false, publisher: false };
+    if roles == none { Err(format!("must hold at least one of {}", ROLES.join(", "))) } else { Ok(roles) }
 }
 
 fn visible(text: &str) -> Result<(), String> {
@@ -313,9 +313,12 @@ mod tests {
 
     #[test]
     fn roles_are_what_they_say() {
-        assert_eq!(roles("all"), Ok(Roles { pump: true, router: true }));
-        assert_eq!(roles("api"), Ok(Roles { pump: false, router: false }));
-        assert_eq!(roles("api, router"), Ok(Roles { pump: false, router: true }));
+        let none = Roles { api: false, pump: false, router: false, publisher: false };
+        assert_eq!(roles("all"), Ok(Roles::default()));
+        assert_eq!(roles("api"), Ok(Roles { api: true, ..none }));
+        assert_eq!(roles("api, router"), Ok(Roles { api: true, router: true, ..none }));
+        assert_eq!(roles("publisher,pump"), Ok(Roles { publisher: true, pump: true, ..none }));
+        assert!(roles("").is_err() && roles(",").is_err() && roles("api,judge").is_err());
     }
 
     #[test]

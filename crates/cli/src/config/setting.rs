@@ -46,6 +46,10 @@ pub(crate) enum Kind {
     Proxy,
     /// A name of a node: letters, digits, `-`, `_` and `.`, at most 63.
     Node,
+    /// A number from 0 to 1.
+    Share,
+    /// `key=value`, with commas between; may hold secrets.
+    SecretPairs,
     /// `name=url`, with commas between; in the file `[[source]]` tables.
     Sources,
     /// Known by name, not part of this version: any value is refused with this reason.
@@ -76,7 +80,7 @@ pub(crate) struct Setting {
 impl Setting {
     /// Whether its value is never shown.
     pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::AdminKey | Kind::MasterKey | Kind::ApiKey)
+        matches!(self.kind, Kind::AdminKey | Kind::MasterKey | Kind::ApiKey | Kind::SecretPairs)
     }
 
     /// The setting with this name; a name that is not in the list is a mistake in this crate.
@@ -86,7 +90,30 @@ impl Setting {
 }
 
 /// The parts of a server that can be left out.
-pub(crate) const ROLES: &[&str] = &["all", "api", "pump", "router"];
+pub(crate) const ROLES: &[&str] = &["all", "api", "pump", "router", "publisher"];
+
+/// The samplers of OpenTelemetry's specification.
+const SAMPLERS: &[&str] = &[
+    "parentbased_always_off",
+    "parentbased_always_on",
+    "parentbased_traceidratio",
+    "always_off",
+    "always_on",
+    "traceidratio",
+];
+
+/// Variables that OpenTelemetry's specification names, for settings that have no value of ours. What they hold is for
+/// all programs of a machine: a value that cannot be used here is left out, with a warning.
+pub(crate) const STANDARD: &[(&str, &str)] = &[
+    ("otlp.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ("otlp.traces_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ("otlp.headers", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ("otlp.timeout_ms", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    ("otlp.sampler", "OTEL_TRACES_SAMPLER"),
+    ("otlp.sampler_arg", "OTEL_TRACES_SAMPLER_ARG"),
+    ("otlp.service_name", "OTEL_SERVICE_NAME"),
+    ("otlp.resource_attributes", "OTEL_RESOURCE_ATTRIBUTES"),
+];
 
 /// A row of the list; keeps it to a few lines each.
 macro_rules! settings {
@@ -111,7 +138,7 @@ settings! {
         Kind::Absent("NATS is not part of this version; leave it out, the log itself carries every event to every reader"), "", "",
         "Kept for a later version. Any value is refused.";
     "roles", "TIDINGS_ROLES", Some("roles"), Server, Kind::Roles, "all", "",
-        "What this process does: `api` serves HTTP, `pump` reads the outboxes of the sources, `router` delivers to endpoints. A process without `api` is not part of this version.";
+        "What this process does, in turn with the other nodes of its database: `api` answers calls, `pump` reads the outboxes (Tidings' own, too), `router` delivers to endpoints, `publisher` writes events to NATS where there is one. A process without `api` answers `/healthz`, `/readyz` and `/metrics` alone.";
     "node_id", "TIDINGS_NODE_ID", Some("node-id"), Server, Kind::Node, "", "",
         "The name of this node among those of one database; no two that run may share one. A node that comes back under its old name goes on delivering at once instead of waiting for its old lease to run out. Without a value: the one in `node.id` in the data directory, made at the first start.";
     "admin_key", "TIDINGS_ADMIN_KEY", None, Server, Kind::AdminKey, "", "",
@@ -133,8 +160,27 @@ settings! {
     "log_format", "TIDINGS_LOG_FORMAT", Some("log-format"), Server, Kind::OneOf(&["auto", "human", "json"]), "auto", "",
         "How it is logged, on standard error. `auto`: for people on a terminal, JSON elsewhere.";
 
+    "otlp.endpoint", "TIDINGS_OTLP_ENDPOINT", Some("otlp-endpoint"), Server, Kind::Server, "", "",
+        "The collector that traces are sent to: the base URL at which it takes OTLP over HTTP (usually port 4318); `/v1/traces` is added. Without a value here or in OTEL_EXPORTER_OTLP_ENDPOINT nothing is traced.";
+    "otlp.traces_endpoint", "TIDINGS_OTLP_TRACES_ENDPOINT", Some("otlp-traces-endpoint"), Server, Kind::Server, "", "",
+        "The same as a whole URL, to which nothing is added. Without a value: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.";
+    "otlp.headers", "TIDINGS_OTLP_HEADERS", None, Server, Kind::SecretPairs, "", "",
+        "Headers for the collector, such as a token: `key=value`, percent-encoded, with commas between. Without a value: OTEL_EXPORTER_OTLP_HEADERS.";
+    "otlp.timeout_ms", "TIDINGS_OTLP_TIMEOUT_MS", Some("otlp-timeout-ms"), Server, Kind::Integer(100, 60_000), "10000", "milliseconds",
+        "How long the collector may take for one request. Nothing waits for it. Without a value: OTEL_EXPORTER_OTLP_TIMEOUT.";
+    "otlp.sampler", "TIDINGS_OTLP_SAMPLER", Some("otlp-sampler"), Server, Kind::OneOf(SAMPLERS), "parentbased_always_off", "",
+        "Which events are traced. With `parentbased_…` those whose `traceparent` says that their trace is recorded; what follows decides about events that have none: `always_off`, `always_on`, or a share of them (`traceidratio`). Without `parentbased_` it decides about all. Without a value: OTEL_TRACES_SAMPLER.";
+    "otlp.sampler_arg", "TIDINGS_OTLP_SAMPLER_ARG", Some("otlp-sampler-arg"), Server, Kind::Share, "1", "",
+        "The share that `traceidratio` takes. Without a value: OTEL_TRACES_SAMPLER_ARG.";
+    "otlp.service_name", "TIDINGS_OTLP_SERVICE_NAME", Some("otlp-service-name"), Server, Kind::Text, "tidings", "",
+        "The `service.name` of the traces. Without a value: OTEL_SERVICE_NAME.";
+    "otlp.resource_attributes", "TIDINGS_OTLP_RESOURCE_ATTRIBUTES", Some("otlp-resource-attributes"), Server, Kind::Text, "", "",
+        "What else is said of this process: `key=value`, percent-encoded, with commas between. Without a value: OTEL_RESOURCE_ATTRIBUTES.";
+
     "shutdown_s", "TIDINGS_SHUTDOWN_S", Some("shutdown-s"), Tuning, Kind::Integer(1, 3_600), "30", "seconds",
         "How long a shutdown may take. What is in progress then is cut off; nothing that was acknowledged is lost.";
+    "lease_ms", "TIDINGS_LEASE_MS", Some("lease-ms"), Tuning, Kind::Integer(500, 60_000), "3000", "milliseconds",
+        "How long a node may be silent before others take what it owns. It says three times as often that it is there. All nodes of one database should have the same.";
     "partitions", "TIDINGS_PARTITIONS", Some("partitions"), Tuning, Kind::Integer(0, 1_024), "0", "partitions",
         "Partitions of a log that is created; 0 takes the database's default: 1 on SQLite, 16 on PostgreSQL. No effect on a log that exists.";
     "sqlite.synchronous", "TIDINGS_SQLITE_SYNCHRONOUS", Some("sqlite-synchronous"), Tuning, Kind::OneOf(&["full", "normal"]), "full", "",
@@ -144,9 +190,17 @@ settings! {
     "postgres.connections", "TIDINGS_POSTGRES_CONNECTIONS", Some("postgres-connections"), Tuning, Kind::Integer(2, 512), "16", "connections",
         "The most connections that the log's pool opens.";
     "append.queue_events", "TIDINGS_APPEND_QUEUE_EVENTS", Some("append-queue-events"), Tuning, Kind::Integer(1_000, 1_000_000), "16000", "events",
-        "Events of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
+        "Events of one partition that may wait to be written. Further ones are answered 503 `overloaded`. One tenant may have as many as are left free: half of them alone, a third beside another.";
     "append.queue_bytes", "TIDINGS_APPEND_QUEUE_BYTES", Some("append-queue-bytes"), Tuning, Kind::Integer(8_388_608, 4_294_967_296), "33554432", "bytes",
-        "Bytes of one partition that may wait to be written. Further ones are answered 503 `overloaded`.";
+        "Bytes of one partition that may wait to be written. Further ones are answered 503 `overloaded`. One tenant may have as many as are left free: half of them alone, a third beside another.";
+    "quota.events_per_s", "TIDINGS_QUOTA_EVENTS_PER_S", Some("quota-events-per-s"), Tuning, Kind::Integer(0, 10_000_000), "0", "events",
+        "Events a second that a tenant may send where it has no limit of its own; 0 is no limit. Further ones are answered 429 `rate_limited`; rows of an outbox wait.";
+    "quota.events_burst", "TIDINGS_QUOTA_EVENTS_BURST", Some("quota-events-burst"), Tuning, Kind::Integer(0, 1_000_000_000), "0", "events",
+        "Events that it may send at once; never less than a second brings.";
+    "quota.bytes_per_s", "TIDINGS_QUOTA_BYTES_PER_S", Some("quota-bytes-per-s"), Tuning, Kind::Integer(0, 1_099_511_627_776), "0", "bytes",
+        "Bytes a second that a tenant may send where it has no limit of its own: of `data`, and 512 for each event. 0 is no limit.";
+    "quota.bytes_burst", "TIDINGS_QUOTA_BYTES_BURST", Some("quota-bytes-burst"), Tuning, Kind::Integer(0, 8_796_093_022_208), "0", "bytes",
+        "Bytes that it may send at once; never less than a second brings.";
     "tail.ring_bytes", "TIDINGS_TAIL_RING_BYTES", Some("tail-ring-bytes"), Tuning, Kind::Integer(1_048_576, 68_719_476_736), "33554432", "bytes",
         "Memory for the newest events, from which live readers are served; who is further behind reads from the database.";
     "pump.poll_max_ms", "TIDINGS_PUMP_POLL_MAX_MS", Some("pump-poll-max-ms"), Tuning, Kind::Integer(2, 10_000), "50", "milliseconds",

@@ -20,7 +20,7 @@ pub(crate) struct Books {
 }
 
 const ENDPOINTS: &str = "select id, no, 0 from endpoints";
-const CHECKPOINTS: &str = "select '', partition, checkpoint from routers";
+const CHECKPOINTS: &str = "select slot, checkpoint, 0 from leases where role = 'router'";
 const LANES: &str = "select '', lane, settled from lanes";
 const WAITING: &str = "\
     select '', lane, sequence from retries union all select '', endpoint, sequence from redrives \
@@ -32,8 +32,8 @@ impl Books {
         for (id, no, _) in rows(data_dir, log, ENDPOINTS).await {
             books.numbers.insert(id, no);
         }
-        for (_, partition, checkpoint) in rows(data_dir, log, CHECKPOINTS).await {
-            books.checkpoints.insert(partition, checkpoint);
+        for (partition, checkpoint, _) in rows(data_dir, log, CHECKPOINTS).await {
+            books.checkpoints.insert(partition.parse().unwrap(), checkpoint);
         }
         for (_, lane, settled) in rows(data_dir, log, LANES).await {
             books.lanes.insert(lane, settled);

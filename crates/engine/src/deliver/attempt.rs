@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue};
 use tidings_core::deliver::{Answer, Send, retry_after};
 use tidings_event::delivery::{ANSWER_BYTES_KEPT, AttemptResult, Failure};
-use tidings_event::{PartitionId, Sequence, TenantNo, Timestamp};
+use tidings_event::{LogId, PartitionId, Sequence, TenantNo, Timestamp};
 use tidings_store::ReadLimit;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use super::Means;
 use super::read::is_system;
 use super::run::Done;
-use super::traced::Traced;
+use super::traced::{Named, Traced};
 use crate::FeedEvent;
 use crate::append::now;
 use crate::egress::{Reply, SendError};
@@ -29,6 +30,13 @@ const ONE: ReadLimit = ReadLimit { events: 1, bytes: 1 };
 
 /// What a lane holds of an event: the event, or nothing where it is large and is read again when it is sent.
 pub(super) type Payload = Option<Arc<FeedEvent>>;
+
+/// Which log the sequences of a delivery belong to.
+const TIDINGS_LOG: HeaderName = HeaderName::from_static("tidings-log");
+
+fn log_header(log: LogId) -> HeaderValue {
+    HeaderValue::try_from(log.to_string()).expect("a ULID is visible ASCII")
+}
 
 /// All that an attempt needs.
 pub(super) struct Attempt {
@@ -44,8 +52,16 @@ pub(super) struct Attempt {
 pub(super) fn start(attempt: Attempt, results: mpsc::Sender<Done>) {
     tokio::spawn(async move {
         let Send { lane, sequence, attempt: number, .. } = attempt.send;
-        let done = AssertUnwindSafe(attempt.make()).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(lane = lane.0, %sequence, "an attempt panicked");
+        let endpoint = attempt.sender.id.clone();
+        let made = AssertUnwindSafe(attempt.make()).catch_unwind();
+        let made = tokio::select! {
+            biased;
+            // Its router is gone: what is sent late would arrive between what the next one sends.
+            () = results.closed() => return,
+            made = made => made,
+        };
+        let done = made.unwrap_or_else(|_| {
+            tracing::error!(%endpoint, %sequence, attempt = number, "an attempt panicked");
             Done::Unsent { lane, sequence, attempt: number, gone: false }
         });
         // Waits for room only behind those of lanes that were removed; fails only where nobody waits any more.
@@ -62,7 +78,8 @@ impl Attempt {
                 Ok(Some(event)) => event,
                 Ok(None) => return Done::Unsent { lane, sequence, attempt, gone: true },
                 Err(error) => {
-                    tracing::debug!(lane = lane.0, %sequence, %error, "an event cannot be read to be sent again");
+                    let endpoint = &self.sender.id;
+                    tracing::debug!(%endpoint, %sequence, %error, "an event cannot be read to be sent again");
                     return Done::Unsent { lane, sequence, attempt, gone: false };
                 }
             },
@@ -76,9 +93,11 @@ impl Attempt {
         };
         // Receivers compare the signature's time with their own clock: it is the wall's.
         let mut call = self.sender.call(&event, sequence, previous, attempt, now());
+        call.headers.insert(TIDINGS_LOG, log_header(self.means.store.log().id));
         let system = is_system(&event);
         let recorded_at = event.recorded.recorded_at;
         let span = Traced::begin(&self.means.tracer, &self.sender, &event, lane, attempt);
+        let name = Named::of(&event);
         if let Some(span) = &span {
             span.mark(&mut call);
         }
@@ -91,7 +110,10 @@ impl Attempt {
             Err(SendError { failure, message }) => failed(failure, &message, self.began, duration),
         };
         if let Some(span) = span {
-            span.end(&self.means.tracer, &answer);
+            span.end(&answer);
+        }
+        if let Some(name) = name {
+            name.tell(&self.sender, attempt, &answer);
         }
         Done::Sent { lane, sequence, attempt, system, recorded_at, answer }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tidings_core::deliver::{Answer, LaneLook, Limits, ReadDone, Router};
 use tidings_event::delivery::Failure;
-use tidings_event::{Epoch, LaneNo, PartitionId, Position, Revision, Sequence, Timestamp};
-use tidings_store::RoutingChanges;
+use tidings_event::{LaneNo, PartitionId, Position, Revision, Sequence, Timestamp};
+use tidings_store::{RoutingChanges, ShardNo};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +39,10 @@ const FINISH_MAX: Duration = Duration::from_secs(5);
 const TIMER_MIN: Duration = Duration::from_millis(1);
 /// How often lanes are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(3);
-/// How long to wait after a renewal that failed.
-const RENEW_PAUSE: Duration = Duration::from_millis(500);
+/// How often the metrics are told how a partition stands that commits nothing.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// How often a router looks whether its node may start new work again.
+const SUSPENDED: Duration = Duration::from_millis(100);
 
 /// What came of something that was started.
 #[derive(Debug)]
@@ -69,7 +71,6 @@ pub(super) enum Done {
     Fetched(tidings_store::Result<Stretch>),
     Changed(tidings_store::Result<RoutingChanges>),
     Committed(Written),
-    Renewed(tidings_store::Result<bool>),
     Panicked,
 }
 
@@ -77,7 +78,7 @@ pub(super) enum Done {
 pub(super) struct Run {
     pub(super) means: Arc<Means>,
     pub(super) partition: PartitionId,
-    pub(super) epoch: Epoch,
+    pub(super) shard: ShardNo,
     pub(super) router: Router<Payload>,
     pub(super) routing: Routing,
     pub(super) clock: Clock,
@@ -86,6 +87,8 @@ pub(super) struct Run {
     pub(super) gauges: Gauges,
     /// How often the log had been found shorter when this router began.
     pub(super) resets: u64,
+    /// How often a tenant had moved away from the partition or to it when this router began.
+    pub(super) moves: u64,
     /// Events that are routed next.
     pub(super) stretch: Option<Stretch>,
     /// Of the event that is routed; kept for its room.
@@ -107,9 +110,8 @@ pub(super) struct Run {
     pub(super) committing: bool,
     /// Commits that became durable.
     pub(super) commits: u64,
-    pub(super) renewing: bool,
-    /// When the store last confirmed that the partition is ours.
-    pub(super) proved_at: Instant,
+    /// When the metrics were last told how the partition stands.
+    pub(super) shown_at: Instant,
     /// When the lanes were last counted for the metrics.
     pub(super) counted_at: Instant,
 }
@@ -189,6 +191,10 @@ impl Run {
 
     /// Does all that can be done at once. Returns whether there may be more of it.
     fn step(&mut self, now: Timestamp) -> Result<bool, Ended> {
+        if !self.is_ours() {
+            self.commit(false, now);
+            return Ok(false);
+        }
         let more = self.route(now)?;
         if self.redrives_at.is_some() {
             self.bring_up_to_date(Revision(0));
@@ -196,7 +202,9 @@ impl Run {
         self.read(now);
         self.send(now);
         self.commit(false, now);
-        self.renew();
+        if self.shown_at.elapsed() >= SHOW_EVERY {
+            self.show();
+        }
         Ok(more)
     }
 
@@ -221,12 +229,12 @@ impl Run {
 
     /// The earliest moment at which time alone gives something to do.
     fn wake_at(&self, phase: &Phase) -> Instant {
-        let third = self.means.options.lease / 3;
         let waits = match phase {
             Phase::Draining(until) | Phase::Finishing(until) => [Some(*until), None, None, None],
+            Phase::Working if !self.is_ours() => [Some(Instant::now() + SUSPENDED), None, None, None],
             Phase::Working => [
+                Some(self.shown_at + SHOW_EVERY),
                 // What is under way wakes us when it ends, and then these are looked at again.
-                (!self.committing && !self.renewing).then(|| self.proved_at + third),
                 (!self.fetching).then_some(self.fetch_at),
                 self.updating.is_none().then_some(self.update_at),
                 self.redrives_at.filter(|_| self.updating.is_none()),
@@ -237,7 +245,7 @@ impl Run {
         // The moments of pauses stay behind when they have passed; all else that has passed was seen to just now.
         let ahead = waits.into_iter().flatten().filter(|moment| *moment > now);
         let floor = now + TIMER_MIN;
-        ahead.chain(router.map(|moment| moment.max(floor))).min().unwrap_or(now + third)
+        ahead.chain(router.map(|moment| moment.max(floor))).min().unwrap_or(now + SHOW_EVERY)
     }
 
     fn take(&mut self, done: Done, now: Timestamp) -> Result<(), Ended> {
@@ -259,9 +267,8 @@ impl Run {
                 self.router.read(lane, done, now);
             }
             Done::Fetched(fetched) => self.fetched(fetched),
-            Done::Changed(changes) => self.changed(changes, now),
+            Done::Changed(changes) => return self.changed(changes, now),
             Done::Committed(written) => return self.committed(written),
-            Done::Renewed(renewed) => return self.renewed(renewed),
             Done::Panicked => return Err(Ended::Unsure("a part of the router panicked".to_owned())),
         }
         Ok(())
@@ -310,33 +317,15 @@ impl Run {
         }
     }
 
-    /// Keeps the lease where no commit does.
-    fn renew(&mut self) {
-        if self.renewing || self.committing || self.proved_at.elapsed() < self.means.options.lease / 3 {
-            return;
-        }
-        self.renewing = true;
-        self.show();
-        let (means, partition, epoch) = (self.means.clone(), self.partition, self.epoch);
-        spawn(&self.results, async move { Done::Renewed(means.store.renew_router(partition, epoch).await) });
-    }
-
-    fn renewed(&mut self, renewed: tidings_store::Result<bool>) -> Result<(), Ended> {
-        self.renewing = false;
-        match renewed {
-            Ok(true) => self.proved_at = Instant::now(),
-            Ok(false) => return Err(Ended::Fenced),
-            Err(error) => {
-                tracing::debug!(partition = %self.partition, %error, "the lease cannot be renewed");
-                let third = self.means.options.lease / 3;
-                self.proved_at = (Instant::now() + RENEW_PAUSE).checked_sub(third).unwrap_or(self.proved_at);
-            }
-        }
-        Ok(())
+    /// Whether this node's heartbeat is good; without one another node may own the partition by now, and nothing new is
+    /// started. The epoch would refuse what comes of it; this spares the receivers.
+    fn is_ours(&self) -> bool {
+        self.means.leases.is_good(self.shard)
     }
 
     /// Tells the metrics how the partition stands.
     pub(super) fn show(&mut self) {
+        self.shown_at = Instant::now();
         let lag = self.mark.borrow().end.get().saturating_sub(self.router.routed().get());
         self.gauges.lag.set(u32::try_from(lag).map_or(f64::INFINITY, f64::from));
         self.gauges.in_flight.set(count(self.router.in_flight()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tidings_core::deliver::Router;
 use tidings_event::{PartitionId, Position, Revision};
-use tidings_store::{Claim, Error, Result};
+use tidings_store::{Claim, Error, LeaseRole, Result, Slot};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -50,6 +50,12 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
     let state = store.router_state(partition).await?;
     let mut since = store.routing(partition, known.revision).await?;
     known.redrives.clear();
+    if known.moves != since.moves {
+        let reason = "a tenant moved while its router began".to_owned();
+        return Err(Error::Unavailable { reason, ambiguous: false });
+    }
+    // A tenant that was here, elsewhere, and is here again has left traces in memory that lead nowhere.
+    means.tail.forget(partition);
 
     let mut clock = Clock::start();
     let now = clock.now();
@@ -62,7 +68,7 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
     let mut run = Run {
         means: means.clone(),
         partition,
-        epoch: claim.epoch,
+        shard: store.shard_of(LeaseRole::Router, &Slot::partition(partition)),
         router,
         routing,
         clock,
@@ -70,6 +76,7 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
         results,
         gauges: Gauges::new(partition),
         resets,
+        moves: since.moves,
         stretch: None,
         lanes: Vec::new(),
         history: Arc::new(RwLock::new(Ring::new(claim.checkpoint, HISTORY_BYTES, Pool::new(0)))),
@@ -82,8 +89,7 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
         redrives_at: None,
         committing: false,
         commits: 0,
-        renewing: false,
-        proved_at: Instant::now(),
+        shown_at: Instant::now(),
         counted_at: Instant::now(),
     };
     let redrives = std::mem::take(&mut since.redrives);

@@ -7,7 +7,7 @@ use tidings_engine::endpoints::{
     AttemptSearch, DeadLetterView, DeadSearch, Endpoint, EndpointPatch, EndpointSettings, NewEndpoint, Who,
 };
 use tidings_engine::{
-    DeliverLimits, DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, Options, ReadLimit, Role, Selection,
+    DeliverLimits, DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, NodeOptions, Options, ReadLimit, Role, Selection,
 };
 use tidings_event::{EndpointId, Event, Recorded};
 use tidings_store::Store;
@@ -21,8 +21,8 @@ pub const ACME: &str = "acme";
 /// Options of a node that delivers to this machine, and comes back soon to what failed.
 pub fn options(node: &str) -> Options {
     Options {
+        node: NodeOptions { id: node.to_owned(), ..NodeOptions::default() },
         deliver: DeliverOptions {
-            node: node.to_owned(),
             master: [7; 32],
             limits: DeliverLimits {
                 probe_min: Duration::from_millis(20),
@@ -43,7 +43,7 @@ pub fn options(node: &str) -> Options {
 /// The same, but it routes nothing.
 pub fn idle_options(node: &str) -> Options {
     let mut options = options(node);
-    options.deliver.route = false;
+    options.node.roles.router = false;
     options
 }
 

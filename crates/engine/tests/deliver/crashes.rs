@@ -137,7 +137,8 @@ on_both! {
         let store = log.store().await;
         let faulty = FaultyStore::over(store.clone());
         let mut slow = options("slow");
-        slow.deliver.lease = Duration::from_millis(500);
+        slow.node.lease = Duration::from_millis(500);
+        slow.node.beat = Duration::from_secs(3_600);
         let first = Bench::over(&log, faulty.clone(), slow).await;
         let receiver = Receiver::healthy().await;
         let (created, _) = first.create(endpoint(&receiver.url)).await;

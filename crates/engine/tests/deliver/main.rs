@@ -11,6 +11,7 @@ mod changes;
 mod crashes;
 mod failures;
 mod memory;
+mod nodes;
 mod receiver;
 #[path = "../support/mod.rs"]
 mod support;

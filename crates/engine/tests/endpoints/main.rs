@@ -23,11 +23,12 @@ use std::sync::Arc;
 use support::{Log, tenant};
 use tidings_engine::endpoints::{Endpoint, EndpointError, NewEndpoint, Who};
 use tidings_engine::{
-    DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, Options, ReadLimit, Role, Selection,
+    DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, NodeOptions, Options, ReadLimit, Role, Roles,
+    Selection,
 };
 use tidings_event::delivery::{AttemptResult, AttemptRow, RouteCommit};
-use tidings_event::{EndpointId, EndpointNo, Epoch, PartitionId, Recorded, Sequence, TenantNo, Timestamp, Violation};
-use tidings_store::{RouteOutcome, Store};
+use tidings_event::{EndpointId, EndpointNo, PartitionId, Recorded, Sequence, TenantNo, Timestamp, Violation};
+use tidings_store::{Beat, Boot, LeaseRole, RouteOutcome, Serves, ShardNo, Slot, Store};
 
 /// An engine, its store, and a hand that writes what a router would.
 pub struct Bench {
@@ -44,7 +45,8 @@ impl Bench {
     pub async fn with(log: &Log, route: bool) -> Self {
         let store = log.store().await;
         let options = Options {
-            deliver: DeliverOptions { route, master: [7; 32], ..DeliverOptions::default() },
+            node: NodeOptions { roles: Roles { router: route, ..Roles::default() }, ..NodeOptions::default() },
+            deliver: DeliverOptions { master: [7; 32], ..DeliverOptions::default() },
             egress: EgressOptions {
                 allow_http: true,
                 allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
@@ -69,7 +71,17 @@ impl Bench {
 
     /// Writes a router's commit; the checkpoint moves to the partition's end, unless `change` says otherwise.
     pub async fn route(&self, partition: PartitionId, change: impl FnOnce(&mut RouteCommit)) {
-        let claim = self.store.claim_router(partition, "test", std::time::Duration::ZERO).await.unwrap().unwrap();
+        let (ttl, boot) = (std::time::Duration::from_secs(3_600), Boot(ulid::Ulid::generate()));
+        let beat = Beat {
+            node: "test".to_owned(),
+            boot,
+            serves: Serves::default(),
+            address: None,
+            version: String::new(),
+        };
+        self.store.beat(ShardNo(0), &beat, ttl).await.unwrap();
+        let slot = Slot::partition(partition);
+        let claim = self.store.claim(LeaseRole::Router, &slot, "test", boot, ttl).await.unwrap().unwrap();
         let heads = self.store.heads().await.unwrap();
         let mut commit = RouteCommit {
             partition,
@@ -92,8 +104,7 @@ impl Bench {
         change(&mut commit);
         let outcome = self.store.commit_route(&commit, vec![]).await.unwrap();
         assert!(matches!(outcome, RouteOutcome::Committed { .. }), "{outcome:?}");
-        let epoch: Epoch = commit.epoch;
-        self.store.release_router(partition, epoch).await.unwrap();
+        self.store.leave(ShardNo(0), "test", boot).await.unwrap();
     }
 
     /// All events of a tenant, oldest first.

@@ -14,11 +14,12 @@ use tidings_event::{
     Sequence, TenantId, TenantNo, Text, Timestamp,
 };
 use tidings_store::{
-    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
-    CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
-    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
-    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
-    RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
+    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, Beat, Boot, CatalogOutcome, CatalogRevision,
+    CatalogSlice, CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState,
+    DeliveryStore, Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head,
+    HistoryQuery, HistorySlice, KeyRow, LeaseRole, LeaseRow, LeaseStore, LogInfo, MarkQuery, MarkRow, Member,
+    ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, ShardNo, Slot, Store,
+    TailSlice, TenantRow,
 };
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -53,7 +54,11 @@ pub struct FaultyStore {
     /// What the next commits of routers do; after these they succeed.
     route_failures: Mutex<VecDeque<Failure>>,
     pub route_commits: AtomicUsize,
-    /// Each commit and renewal of a router takes one; plenty unless held.
+    /// How often a heartbeat was to be written.
+    pub beats: watch::Sender<usize>,
+    /// While set, no heartbeat can be written.
+    pub mute: AtomicBool,
+    /// Each commit of a router takes one; plenty unless held.
     route_gate: Semaphore,
     routes_waiting: watch::Sender<usize>,
     fenced: watch::Sender<usize>,
@@ -93,6 +98,8 @@ impl FaultyStore {
             route_gate: Semaphore::new(PLENTY),
             routes_waiting: watch::Sender::default(),
             fenced: watch::Sender::default(),
+            beats: watch::Sender::default(),
+            mute: AtomicBool::new(false),
             aside_failures: Mutex::default(),
             revisions: watch::Sender::default(),
             catalog_down: AtomicBool::new(false),
@@ -155,7 +162,7 @@ impl FaultyStore {
         self.routes_waiting.subscribe().wait_for(|waiting| *waiting > 0).await.expect("the sender is ours");
     }
 
-    /// Lets commits and renewals go on.
+    /// Lets commits go on.
     pub fn let_routes_go(&self) {
         self.route_gate.add_permits(PLENTY);
     }
@@ -186,6 +193,10 @@ impl FaultyStore {
 impl Store for FaultyStore {
     fn backend(&self) -> Backend {
         self.inner.backend()
+    }
+
+    fn connections(&self) -> Option<tidings_store::ConnectionCounts> {
+        self.inner.connections()
     }
 
     fn log(&self) -> LogInfo {
@@ -244,6 +255,10 @@ impl Store for FaultyStore {
         let lost = self.lost.load(Ordering::SeqCst);
         let shorten = |head: Head| Head { position: Position(head.position.get().saturating_sub(lost)), ..head };
         Ok(self.inner.heads().await?.into_iter().map(shorten).collect())
+    }
+
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<tidings_store::MoveOutcome> {
+        self.inner.move_tenant(tenant, to).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
@@ -317,23 +332,6 @@ impl DeliveryStore for FaultyStore {
 
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
         self.inner.all_endpoints(after, limit).await
-    }
-
-    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        self.inner.claim_router(partition, node, ttl).await
-    }
-
-    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        self.pass_routes().await;
-        let renewed = self.inner.renew_router(partition, epoch).await;
-        if matches!(renewed, Ok(false)) {
-            self.fenced.send_modify(|times| *times += 1);
-        }
-        renewed
-    }
-
-    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        self.inner.release_router(partition, epoch).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
@@ -500,5 +498,70 @@ impl CatalogStore for FaultyStore {
 
     async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>> {
         self.inner.observed(event_type, limit).await
+    }
+}
+
+#[async_trait]
+impl tidings_store::QuotaStore for FaultyStore {
+    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaRow> {
+        self.inner.put_quota(row).await
+    }
+
+    async fn quota(&self, tenant: &TenantId) -> Result<Option<tidings_store::QuotaRow>> {
+        self.inner.quota(tenant).await
+    }
+
+    async fn quotas(&self, after: tidings_store::QuotaRevision, limit: usize) -> Result<tidings_store::QuotaSlice> {
+        self.inner.quotas(after, limit).await
+    }
+}
+
+#[async_trait]
+impl LeaseStore for FaultyStore {
+    fn shards(&self) -> u16 {
+        self.inner.shards()
+    }
+
+    fn shard_of(&self, role: LeaseRole, slot: &Slot) -> ShardNo {
+        self.inner.shard_of(role, slot)
+    }
+
+    async fn beat(&self, shard: ShardNo, beat: &Beat, ttl: Duration) -> Result<Vec<Member>> {
+        self.beats.send_modify(|beats| *beats += 1);
+        if self.mute.load(Ordering::SeqCst) {
+            return Err(Self::lost(false));
+        }
+        self.inner.beat(shard, beat, ttl).await
+    }
+
+    async fn leave(&self, shard: ShardNo, node: &str, boot: Boot) -> Result<()> {
+        self.inner.leave(shard, node, boot).await
+    }
+
+    async fn claim(
+        &self,
+        role: LeaseRole,
+        slot: &Slot,
+        node: &str,
+        boot: Boot,
+        ttl: Duration,
+    ) -> Result<Option<Claim>> {
+        self.inner.claim(role, slot, node, boot, ttl).await
+    }
+
+    async fn release(&self, role: LeaseRole, slot: &Slot, epoch: Epoch) -> Result<()> {
+        self.inner.release(role, slot, epoch).await
+    }
+
+    async fn advance(&self, role: LeaseRole, slot: &Slot, epoch: Epoch, checkpoint: Position) -> Result<bool> {
+        self.inner.advance(role, slot, epoch, checkpoint).await
+    }
+
+    async fn leases(&self, shard: ShardNo) -> Result<Vec<LeaseRow>> {
+        self.inner.leases(shard).await
+    }
+
+    async fn master_check(&self, check: &[u8; 32], replace: bool) -> Result<bool> {
+        self.inner.master_check(check, replace).await
     }
 }

@@ -158,6 +158,7 @@ impl World {
             "change_catalog" => request.json(&json!({"definitions": [definition("sales.deal.created")]})),
             "put_set" => request.json(&currencies("currencies")),
             "put_policy" => request.json(&harmless("harmless")),
+            "put_limits" => request.json(&json!({"bytes_per_s": null})),
             "check_log" => {
                 request.json(&json!({"definitions": [definition("sales.deal.created")], "tenants": [tenant]}))
             }
@@ -226,6 +227,7 @@ fn is_about_a_tenant(operation: &Operation) -> bool {
         | "retry_refused_row"
         | "discard_refused_row"
         | "list_outbox_sources"
+        | "list_nodes"
         | "healthz"
         | "readyz"
         | "metrics"

@@ -6,7 +6,6 @@ mod copy;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::future::join;
 use tidings_event::delivery::{AttemptRow, RouteCommit};
@@ -19,6 +18,7 @@ use super::failure::of_commit;
 use super::flight::{Flight, Param, params};
 use super::pool::{Connections, Lease};
 use super::read::number;
+use super::shards::INSERT_UNTOLD;
 use super::routers::now;
 use super::within::{self, Locks, Within};
 use crate::encoding::{self, count, last_of, result_code};
@@ -29,13 +29,12 @@ use crate::{Append, Error, Result, RouteOutcome};
 /// From so many attempts on a binary copy is cheaper than arrays, although it takes two more trips.
 const COPY_ROWS_MIN: usize = 200;
 
-/// Proves the epoch, moves the checkpoint and renews the lease. Divides by zero where the epoch is spent. The checkpoint
+/// Proves the epoch and moves the checkpoint. Divides by zero where the epoch is spent. The checkpoint
 /// never moves beyond the log's end: a database that failed over to a replica that was behind has a shorter log than the
 /// router saw, and what comes later at those positions would never be routed.
 pub(super) const FENCE: &str = concat!(
-    "WITH held AS (UPDATE tidings.routers SET checkpoint = $3, renewed_at = ",
-    now!(),
-    " WHERE partition = $1 AND epoch = $2 AND checkpoint <= $3 AND node IS NOT NULL \
+    "WITH held AS (UPDATE tidings.leases SET checkpoint = $3 \
+      WHERE role = 'router' AND slot = $4 AND epoch = $2 AND checkpoint <= $3 AND node IS NOT NULL \
       AND (checkpoint = $3 OR $3 <= (SELECT position FROM tidings.partitions WHERE id = $1)) RETURNING 1) \
       SELECT 1 / count(*) FROM held"
 );
@@ -113,16 +112,23 @@ pub(super) async fn commit_route(
     names: Arc<Names>,
     route: RouteCommit,
     appends: Vec<Append>,
+    elsewhere: Vec<Append>,
 ) -> Result<RouteOutcome> {
     let task = tokio::spawn(async move {
         let lease = connections.writer().await?;
-        let outcome = run(&lease, &names, &route, appends).await;
+        let outcome = run(&lease, &names, &route, appends, elsewhere).await;
         lease.finish(outcome).await
     });
     task.await.unwrap_or_else(|_| Err(Error::Broken("a router's commit did not finish".to_owned())))
 }
 
-async fn run(lease: &Lease, names: &Names, route: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
+async fn run(
+    lease: &Lease,
+    names: &Names,
+    route: &RouteCommit,
+    appends: Vec<Append>,
+    elsewhere: Vec<Append>,
+) -> Result<RouteOutcome> {
     let partition = number(route.partition)?;
     let deciding = !appends.is_empty();
     // The router's row is locked by the fence; the heads come next, before any other row that others lock too.
@@ -135,12 +141,17 @@ async fn run(lease: &Lease, names: &Names, route: &RouteCommit, appends: Vec<App
     let ended: Vec<i64> = encoding::ended(route).into_iter().map(|lane| lane.0).collect();
     forget(&mut rest, lease, partition, ended).await?;
     let disabled = disable(&mut rest, lease, partition, route).await?;
+    let untold = within::elsewhere(elsewhere)?;
+    if !untold.is_empty() {
+        rest.add(lease, INSERT_UNTOLD, params![untold]).await?;
+    }
     let within = Within::look(&mut rest, lease, appends).await?;
     if !deciding {
         rest.simple("COMMIT");
     }
 
-    let fence = params![partition, signed(route.epoch.get()), signed(route.checkpoint.get())];
+    let slot = route.partition.to_string();
+    let fence = params![partition, signed(route.epoch.get()), signed(route.checkpoint.get()), slot];
     let commit = Commit { lease, fence, attempts: &route.attempts, rest, deciding };
     let answers = match commit.send().await? {
         Sent::Written(answers) => answers,
@@ -216,7 +227,7 @@ impl<'a> Commit<'a> {
             Err(failure) if is_fenced(&failure) => return Ok(Sent::Fenced),
             other => other?,
         };
-        let mut sink = pin!(self.lease.copy_in::<_, Bytes>(&copy).await?);
+        let mut sink = pin!(self.lease.copy_in(&copy).await?);
         for chunk in copy::encode(self.attempts)? {
             sink.as_mut().feed(chunk).await?;
         }

@@ -1,17 +1,16 @@
 //! What the store keeps of subscriptions and their delivery.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
 use tidings_event::{
-    EndpointId, EndpointNo, Epoch, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
+    EndpointId, EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
 };
 
 use super::{PostgresStore, attempts, commit_route, dead, endpoints, replays, routers};
 use crate::{
-    Append, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
+    Append, AttemptQuery, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
     EndpointChanged, EndpointRow, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges,
 };
 
@@ -25,7 +24,8 @@ impl DeliveryStore for PostgresStore {
         decide: DecideEndpoint,
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
-        let change = endpoints::Change { partition, tenant, id: id.clone() };
+        let (appends, elsewhere) = self.split(appends);
+        let change = endpoints::Change { partition, tenant, id: id.clone(), elsewhere };
         endpoints::change(Arc::clone(&self.connections), Arc::clone(&self.names), change, decide, appends).await
     }
 
@@ -41,18 +41,6 @@ impl DeliveryStore for PostgresStore {
         endpoints::all(self.connections.reader().await?, after, limit).await
     }
 
-    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        routers::claim(self.connections.writer().await?, partition, node, ttl).await
-    }
-
-    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        routers::renew(self.connections.writer().await?, partition, epoch).await
-    }
-
-    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        routers::release(self.connections.writer().await?, partition, epoch).await
-    }
-
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
         routers::state(self.connections.reader().await?, partition).await
     }
@@ -63,7 +51,8 @@ impl DeliveryStore for PostgresStore {
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
         let (connections, names) = (Arc::clone(&self.connections), Arc::clone(&self.names));
-        commit_route::commit_route(connections, names, commit.clone(), appends).await
+        let (appends, elsewhere) = self.split(appends);
+        commit_route::commit_route(connections, names, commit.clone(), appends, elsewhere).await
     }
 
     async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
@@ -118,6 +107,6 @@ impl DeliveryStore for PostgresStore {
     }
 
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-        attempts::keep(self.connections.writer().await?, now, keep_from).await
+        attempts::keep(&self.connections, now, keep_from).await
     }
 }

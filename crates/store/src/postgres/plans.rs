@@ -14,13 +14,14 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (endpoints::BY_ID, &["endpoints_by_id", "lanes_pkey", "tenants_pkey"]),
     (endpoints::LIST, &["endpoints_by_id", "tenants_pkey"]),
     (endpoints::ALL, &["endpoints_pkey", "tenants_pkey"]),
-    (endpoints::BOUNDS, &["endpoints_by_id", "routers_pkey", "tenants_pkey"]),
+    (endpoints::BOUNDS, &["endpoints_by_id", "leases_pkey", "tenants_pkey"]),
     (endpoints::UPDATE, &["endpoints_pkey"]),
     (endpoints::CANCEL_REPLAYS, &["replays_running"]),
     (endpoints::SET_REVISION, &["partitions_pkey"]),
-    (routers::CLAIM, &["routers_pkey"]),
-    (routers::RENEW, &["routers_pkey"]),
-    (routers::RELEASE, &["routers_pkey"]),
+    (leases::CLAIM, &["leases_pkey", "nodes_by_boot", "nodes_pkey"]),
+    (leases::RELEASE, &["leases_pkey"]),
+    (leases::ADVANCE, &["leases_pkey"]),
+    (leases::MASTER_CHECK, &["meta_pkey"]),
     (routers::GONE, &["circuits_pkey", "endpoints_deleted", "lanes_pkey", "replays_pkey", "retries_pkey"]),
     (routers::LANES, &["lanes_pkey"]),
     (routers::RETRIES, &["retries_pkey"]),
@@ -28,7 +29,7 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (routers::CHANGED_ENDPOINTS, &["endpoints_by_revision", "tenants_pkey"]),
     (routers::CHANGED_REPLAYS, &["replays_by_revision"]),
     (routers::REDRIVES, &["redrives_pkey"]),
-    (commit_route::FENCE, &["routers_pkey", "partitions_pkey"]),
+    (commit_route::FENCE, &["leases_pkey", "partitions_pkey"]),
     (commit_route::DELETE_LANES, &["lanes_pkey"]),
     (commit_route::DELETE_RETRIES, &["retries_pkey"]),
     (commit_route::DELETE_CIRCUITS, &["circuits_pkey"]),
@@ -55,9 +56,9 @@ const GOES_BY: &[(&str, &[&str])] = &[
             "dead_letters_by_endpoint",
             "endpoints_pkey",
             "lanes_pkey",
+            "leases_pkey",
             "partitions_pkey",
             "retries_pkey",
-            "routers_pkey",
             "tenants_pkey",
         ],
     ),
@@ -109,7 +110,6 @@ const OTHERS: &[&str] = &[
     commit_route::PUT_DEAD,
     attempts::PARTS,
     attempts::TRY_LOCK,
-    attempts::UNLOCK,
     attempts::DELETE_REST,
     attempts::DELETE_REPLAYS,
     entries::INSERT,
@@ -119,6 +119,10 @@ const OTHERS: &[&str] = &[
     asides::ADD,
     observed::LOCK,
     observed::TRIM,
+    leases::BEAT,
+    leases::CREATE,
+    leases::LEAVE,
+    leases::LIST,
 ];
 
 /// Rows of every table of delivery and of the catalog, from the number that was reached to the next.
@@ -176,9 +180,8 @@ async fn every_statement_of_delivery_and_catalog_goes_by_its_index_whenever_it_w
     let options = PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) };
     let store = PostgresStore::connect(&database.url(), options).await.expect("a store");
     let lease = store.connections.writer().await.expect("a connection");
-    let keeper = store.connections.writer().await.expect("a connection");
     let start = Timestamp::from_micros(0);
-    attempts::keep(keeper, start, start).await.expect("room");
+    attempts::keep(&store.connections, start, start).await.expect("room");
     let (mut written, mut wrong) = (0, Vec::new());
     for rows in [0_usize, 1, 30, 300, 3_000] {
         lease.batch_execute(&fill(written, rows)).await.expect("rows");

@@ -1,19 +1,15 @@
-//! Who routes a partition, and what a router begins with.
-
-use std::time::Duration;
+//! What a router begins with.
 
 use tidings_event::delivery::{CircuitRow, CircuitState, LaneRow, RetryRow};
-use tidings_event::{EndpointNo, Epoch, LaneNo, PartitionId, Position, Revision, Sequence, TenantNo, Timestamp};
+use tidings_event::{EndpointNo, LaneNo, PartitionId, Revision, Sequence, TenantNo, Timestamp};
 use tokio_postgres::Row;
 
-use super::commit_route::forget;
-use super::failure::of_commit;
 use super::flight::{Flight, params};
 use super::pool::Lease;
 use super::read::{REVISION, number};
 use super::{endpoints, replays};
 use crate::row::{corrupt, signed, unsigned};
-use crate::{Claim, Error, Result, RouterState, RoutingChanges, encoding};
+use crate::{Error, Result, RouterState, RoutingChanges, encoding};
 
 /// The present moment by the server's clock, in microseconds; not that of the transaction's beginning.
 macro_rules! now {
@@ -23,22 +19,6 @@ macro_rules! now {
 }
 pub(super) use now;
 
-/// A lease from further ahead than it lasts was not given by this clock: the clock was set back.
-pub(super) const CLAIM: &str = concat!(
-    "UPDATE tidings.routers SET node = $2, epoch = epoch + 1, renewed_at = ",
-    now!(),
-    " WHERE partition = $1 AND (node IS NULL OR node = $2 OR renewed_at + $3 <= ",
-    now!(),
-    " OR renewed_at - $3 > ",
-    now!(),
-    ") RETURNING epoch, checkpoint"
-);
-pub(super) const RENEW: &str = concat!(
-    "UPDATE tidings.routers SET renewed_at = ",
-    now!(),
-    " WHERE partition = $1 AND epoch = $2 AND node IS NOT NULL RETURNING epoch"
-);
-pub(super) const RELEASE: &str = "UPDATE tidings.routers SET node = NULL WHERE partition = $1 AND epoch = $2";
 /// Lanes whose endpoint is deleted or whose replay has ended: a new router does not hear of them any more.
 pub(super) const GONE: &str = "\
     SELECT lane FROM ( \
@@ -79,48 +59,6 @@ pub(super) const REDRIVES: &str = "\
     SELECT o.endpoint, r.sequence FROM some_owners o CROSS JOIN LATERAL ( \
         SELECT sequence FROM tidings.redrives WHERE partition = $1 AND endpoint = o.endpoint ORDER BY sequence \
         LIMIT (SELECT greatest(1, $2 / greatest(1, count(*))) FROM some_owners)) r";
-
-/// A length of time in whole microseconds.
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
-}
-
-pub(super) async fn claim(lease: Lease, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-    let number = number(partition)?;
-    let statement = lease.prepare_cached(CLAIM).await?;
-    let claimed = lease.rows(&statement, &[&number, &node, &micros(ttl)]).await?;
-    let Some(claimed) = claimed.first() else {
-        // Tells a partition that another has from one that is not there.
-        let known = lease.query(REVISION, &[&number]).await?;
-        return match known.first() {
-            Some(_) => Ok(None),
-            None => Err(Error::Broken(format!("there is no partition {partition}"))),
-        };
-    };
-    let claim =
-        Claim { epoch: Epoch(unsigned(claimed.try_get(0)?)?), checkpoint: Position(unsigned(claimed.try_get(1)?)?) };
-    // The owner before is fenced by now, so nothing that is tidied away comes back.
-    let gone = lease.prepare_cached(GONE).await?;
-    let gone: Vec<i64> = lease.rows(&gone, &[&number]).await?.iter().map(|row| row.get(0)).collect();
-    if !gone.is_empty() {
-        let mut flight = Flight::default();
-        flight.simple("BEGIN");
-        forget(&mut flight, &lease, number, gone).await?;
-        flight.simple("COMMIT");
-        flight.send(&lease).await.map_err(of_commit)?;
-    }
-    lease.done();
-    Ok(Some(claim))
-}
-
-pub(super) async fn renew(lease: Lease, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-    let renewed = lease.query(RENEW, &[&number(partition)?, &signed(epoch.get())]).await?;
-    Ok(!renewed.is_empty())
-}
-
-pub(super) async fn release(lease: Lease, partition: PartitionId, epoch: Epoch) -> Result<()> {
-    lease.query(RELEASE, &[&number(partition)?, &signed(epoch.get())]).await.map(drop)
-}
 
 fn lane(row: &Row) -> Result<LaneRow> {
     Ok(LaneRow {
@@ -190,6 +128,7 @@ pub(super) async fn routing(lease: Lease, partition: PartitionId, after: Revisio
     let redrive = |row: &Row| Ok((EndpointNo(row.try_get(0)?), Sequence(unsigned(row.try_get(1)?)?)));
     Ok(RoutingChanges {
         revision: Revision(unsigned(revision.try_get(0)?)?),
+        moves: unsigned(revision.try_get(1)?)?,
         endpoints: answers[changed].iter().map(endpoints::row).collect::<Result<_>>()?,
         replays: answers[replayed].iter().map(replays::row).collect::<Result<_>>()?,
         redrives: encoding::in_order(answers[redrives].iter().map(redrive).collect::<Result<_>>()?),

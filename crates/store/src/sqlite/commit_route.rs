@@ -12,11 +12,11 @@ use crate::names::Names;
 use crate::row::signed;
 use crate::{Append, Result, RouteOutcome};
 
-/// Proves the epoch, moves the checkpoint and renews the lease. The checkpoint never moves beyond the log's end: what
+/// Proves the epoch and moves the checkpoint. The checkpoint never moves beyond the log's end: what
 /// came later at those positions would never be routed.
 pub(super) const FENCE: &str = "\
-    UPDATE routers SET checkpoint = ?3, renewed_at = ?4 \
-    WHERE partition = ?1 AND epoch = ?2 AND checkpoint <= ?3 AND node IS NOT NULL \
+    UPDATE leases SET checkpoint = ?3 \
+    WHERE role = 'router' AND slot = ?4 AND epoch = ?2 AND checkpoint <= ?3 AND node IS NOT NULL \
       AND (checkpoint = ?3 OR ?3 <= (SELECT position FROM partitions WHERE id = ?1))";
 pub(super) const INSERT_ATTEMPT: &str = "\
     INSERT INTO attempts (day, endpoint, at, lane, sequence, attempt, duration_us, result, answer) \
@@ -60,7 +60,8 @@ pub(super) fn commit_route(
 ) -> Result<RouteOutcome> {
     connection.prepare_cached(BEGIN)?.execute([])?;
     let at = now();
-    let proof = params![route.partition.get(), signed(route.epoch.get()), signed(route.checkpoint.get()), at];
+    let slot = route.partition.to_string();
+    let proof = params![route.partition.get(), signed(route.epoch.get()), signed(route.checkpoint.get()), slot];
     if connection.prepare_cached(FENCE)?.execute(proof)? == 0 {
         connection.execute_batch("ROLLBACK")?;
         return Ok(RouteOutcome::Fenced);

@@ -1,18 +1,15 @@
 //! What the store keeps of subscriptions and their delivery.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
-use tidings_event::{
-    EndpointId, EndpointNo, Epoch, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
-};
+use tidings_event::{EndpointId, EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp};
 
 use super::attempts::{self, Tidied};
 use super::{SqliteStore, commit_route, dead, endpoints, replays, routers};
 use crate::{
-    Append, AttemptQuery, Claim, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
+    Append, AttemptQuery, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState, DeliveryStore,
     EndpointChanged, EndpointRow, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges,
 };
 
@@ -47,19 +44,6 @@ impl DeliveryStore for SqliteStore {
 
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
         self.readers.call(move |connection| endpoints::all(connection, after, limit)).await
-    }
-
-    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        let node = node.to_owned();
-        self.writer.call(move |connection, _| routers::claim(connection, partition, &node, ttl)).await
-    }
-
-    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        self.writer.call(move |connection, _| routers::renew(connection, partition, epoch)).await
-    }
-
-    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        self.writer.call(move |connection, _| routers::release(connection, partition, epoch)).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {

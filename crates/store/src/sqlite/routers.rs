@@ -1,25 +1,13 @@
-//! Who routes a partition, and what a router begins with.
+//! What a router begins with.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use tidings_event::delivery::{CircuitRow, CircuitState, LaneRow, RetryRow};
-use tidings_event::{EndpointNo, Epoch, LaneNo, PartitionId, Position, Revision, Sequence, TenantNo, Timestamp};
+use tidings_event::{EndpointNo, LaneNo, PartitionId, Revision, Sequence, TenantNo, Timestamp};
 
-use super::append::BEGIN;
-use super::commit_route::forget;
-use super::connection::{commit, now};
 use super::{endpoints, read, replays};
 use crate::row::{corrupt, signed, unsigned};
-use crate::{Claim, Error, Result, RouterState, RoutingChanges, encoding};
+use crate::{Error, Result, RouterState, RoutingChanges, encoding};
 
-/// A lease from further ahead than it lasts was not given by this clock: the clock was set back.
-pub(super) const CLAIM: &str = "\
-    UPDATE routers SET node = ?2, epoch = epoch + 1, renewed_at = ?4 WHERE partition = ?1 \
-    AND (node IS NULL OR node = ?2 OR renewed_at + ?3 <= ?4 OR renewed_at - ?3 > ?4) RETURNING epoch, checkpoint";
-pub(super) const RENEW: &str =
-    "UPDATE routers SET renewed_at = ?3 WHERE partition = ?1 AND epoch = ?2 AND node IS NOT NULL";
-pub(super) const RELEASE: &str = "UPDATE routers SET node = NULL WHERE partition = ?1 AND epoch = ?2";
 /// Lanes whose endpoint is deleted or whose replay has ended: a new router does not hear of them any more.
 pub(super) const GONE: &str = "\
     SELECT no FROM endpoints WHERE partition = ?1 AND status = 'deleted' AND forgotten = 0 \
@@ -56,48 +44,6 @@ pub(super) const REDRIVEN_ENDPOINTS: &str = "\
     ) SELECT endpoint FROM owners WHERE endpoint IS NOT NULL";
 pub(super) const REDRIVES: &str =
     "SELECT sequence FROM redrives WHERE partition = ?1 AND endpoint = ?2 ORDER BY sequence LIMIT ?3";
-
-/// A length of time in whole microseconds.
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
-}
-
-pub(super) fn claim(
-    connection: &Connection,
-    partition: PartitionId,
-    node: &str,
-    ttl: Duration,
-) -> Result<Option<Claim>> {
-    connection.prepare_cached(BEGIN)?.execute([])?;
-    let claimed: Option<(i64, i64)> = connection
-        .prepare_cached(CLAIM)?
-        .query_row(params![partition.get(), node, micros(ttl), now()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((epoch, checkpoint)) = claimed else {
-        connection.execute_batch("ROLLBACK")?;
-        // Tells a partition that another has from one that is not there.
-        read::revision(connection, partition)?;
-        return Ok(None);
-    };
-    let gone = {
-        let mut statement = connection.prepare_cached(GONE)?;
-        let lanes = statement.query_map([partition.get()], |row| row.get(0).map(LaneNo))?;
-        lanes.collect::<rusqlite::Result<Vec<_>>>()?
-    };
-    forget(connection, partition, &gone)?;
-    commit(connection)?;
-    Ok(Some(Claim { epoch: Epoch(unsigned(epoch)?), checkpoint: Position(unsigned(checkpoint)?) }))
-}
-
-pub(super) fn renew(connection: &Connection, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-    let renewed = connection.prepare_cached(RENEW)?.execute(params![partition.get(), signed(epoch.get()), now()])?;
-    Ok(renewed > 0)
-}
-
-pub(super) fn release(connection: &Connection, partition: PartitionId, epoch: Epoch) -> Result<()> {
-    connection.prepare_cached(RELEASE)?.execute(params![partition.get(), signed(epoch.get())])?;
-    Ok(())
-}
 
 pub(super) fn retry(row: &Row<'_>) -> Result<RetryRow> {
     Ok(RetryRow {
@@ -159,6 +105,7 @@ pub(super) fn routing(connection: &Connection, partition: PartitionId, after: Re
     let since = params![partition.get(), signed(after.get())];
     let changes = RoutingChanges {
         revision: read::revision(&transaction, partition)?,
+        moves: read::moves(&transaction, partition)?,
         endpoints: all(&transaction, CHANGED_ENDPOINTS, since, endpoints::row)?,
         replays: all(&transaction, CHANGED_REPLAYS, since, replays::row)?,
         redrives: redrives(&transaction, partition)?,

@@ -8,8 +8,8 @@ use tidings_event::{
     EndpointId, EndpointNo, Event, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence, TenantNo,
 };
 use tidings_store::{
-    Append, Appended, Claim, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView,
-    Result, RouteOutcome, SelectionRow, Store, TenantRow,
+    Append, Appended, Beat, Boot, Claim, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView,
+    LeaseRole, Member, Result, RouteOutcome, SelectionRow, Serves, ShardNo, Slot, Store, TenantRow,
 };
 
 use crate::make::{keys, moment, plan};
@@ -89,8 +89,20 @@ pub(crate) fn appending(tenant: &TenantRow, events: Vec<Event>) -> Append {
     }
 }
 
+/// The run of the node in most tests.
+pub(crate) const RUN: Boot = Boot(ulid::Ulid(1));
+
+/// A heartbeat of a node that takes routers; returns who else beats.
+pub(crate) async fn beat(store: &dyn Store, node: &str, boot: Boot) -> Vec<Member> {
+    let serves = Serves { roles: ["router".to_owned()].into(), ..Serves::default() };
+    let beat = Beat { node: node.to_owned(), boot, serves, address: None, version: "1.2.3".to_owned() };
+    store.beat(ShardNo(0), &beat, LEASE).await.expect("an answer")
+}
+
 pub(crate) async fn claim(store: &dyn Store, partition: u32) -> Claim {
-    store.claim_router(PartitionId(partition), "node", LEASE).await.expect("an answer").expect("a claim")
+    beat(store, "node", RUN).await;
+    let slot = Slot::partition(PartitionId(partition));
+    store.claim(LeaseRole::Router, &slot, "node", RUN, LEASE).await.expect("an answer").expect("a claim")
 }
 
 /// A commit that moves nothing.

@@ -14,6 +14,8 @@ pub(crate) const PARTITIONS: u32 = 4;
 pub(crate) enum Home {
     Sqlite(tempfile::TempDir),
     Postgres(tidings_testkit::Database),
+    /// Behind a pooler that lends connections by the transaction; fewer of them than the store has.
+    Pooled(tidings_testkit::Pgbouncer, tidings_testkit::Database),
 }
 
 impl Home {
@@ -25,6 +27,12 @@ impl Home {
         Self::Postgres(tidings_testkit::Postgres::shared().database().await)
     }
 
+    pub(crate) async fn pooled() -> Self {
+        let server = tidings_testkit::Postgres::shared();
+        let database = server.database().await;
+        Self::Pooled(tidings_testkit::Pgbouncer::start(&server, 5), database)
+    }
+
     pub(crate) async fn try_open(&self) -> tidings_store::Result<Arc<dyn Store>> {
         let options = StoreOptions {
             sqlite: SqliteOptions { partitions: PARTITIONS, ..SqliteOptions::default() },
@@ -33,6 +41,7 @@ impl Home {
         let url = match self {
             Self::Sqlite(directory) => format!("sqlite://{}", file(directory).display()),
             Self::Postgres(database) => database.url(),
+            Self::Pooled(pooler, database) => pooler.url(database),
         };
         open_store(&url, options).await
     }
@@ -43,11 +52,25 @@ impl Home {
 
     /// Takes the schema back to what it was before the catalog; no store may be open.
     pub(crate) async fn forget_the_catalog(&self) {
+        for table in ["quotas", "quotas_head"] {
+            self.raw(&format!("DROP TABLE {table}")).await.unwrap();
+        }
+        self.raw(
+            "CREATE TABLE routers AS SELECT CAST(slot AS integer) AS partition, node, epoch, checkpoint, 0 AS renewed_at \
+             FROM leases WHERE role = 'router'",
+        )
+        .await
+        .unwrap();
+        self.raw("ALTER TABLE meta DROP COLUMN master_check").await.unwrap();
+        self.raw("ALTER TABLE meta DROP COLUMN needs_step").await.unwrap();
+        for table in ["nodes", "leases"] {
+            self.raw(&format!("DROP TABLE {table}")).await.unwrap();
+        }
         for table in ["catalog", "catalog_newest", "catalog_entries", "quarantines", "asides", "marks", "observed"] {
             self.raw(&format!("DROP TABLE {table}")).await.unwrap();
         }
         self.raw("ALTER TABLE keys DROP COLUMN service").await.unwrap();
-        self.raw("DELETE FROM schema_history WHERE version = 3").await.unwrap();
+        self.raw("DELETE FROM schema_history WHERE version >= 3").await.unwrap();
     }
 
     /// Runs SQL on a connection of its own, with the tables' names unqualified; the error's text where it fails.
@@ -58,7 +81,7 @@ impl Home {
                 connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| error.to_string())?;
                 connection.execute_batch(sql).map_err(|error| error.to_string())
             }
-            Self::Postgres(database) => {
+            Self::Postgres(database) | Self::Pooled(_, database) => {
                 let client = database.connect().await;
                 let sql = format!("SET search_path = tidings; {sql}");
                 client.batch_execute(&sql).await.map_err(|error| error.to_string())

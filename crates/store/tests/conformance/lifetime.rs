@@ -80,8 +80,12 @@ pub(crate) async fn the_database_refuses_rows_that_break_its_rules(home: Home) {
         "UPDATE events SET salt = NULL",
         "INSERT INTO tenants (name, partition, created_at) SELECT name, partition, 0 FROM tenants",
         "UPDATE partitions SET revision = -1",
-        "INSERT INTO routers (partition) VALUES (0)",
-        "UPDATE routers SET epoch = -1",
+        "INSERT INTO leases (role, slot) VALUES ('router', '0')",
+        "INSERT INTO leases (role, slot) VALUES ('king', '0')",
+        "UPDATE leases SET epoch = -1",
+        "UPDATE leases SET node = 'a'",
+        "UPDATE leases SET slot = '9' WHERE slot = '0'",
+        "UPDATE meta SET master_check = salt FROM events",
         "INSERT INTO lanes (partition, lane, tenant_no, settled) VALUES (0, 0, 1, 0)",
         "INSERT INTO circuits (partition, lane, state, since, until, probes, last) VALUES (0, 1, 'closed', 0, 0, 0, 0)",
         "INSERT INTO dead_letters (tenant_no, sequence, endpoint, attempts, reason, died_at) \
@@ -118,7 +122,8 @@ pub(crate) async fn durability_names_its_settings(home: Home) {
     }
 }
 
-pub(crate) async fn a_log_of_a_newer_version_is_refused(home: Home) {
+/// One step more than any version has, which needs servers to know the step that is given.
+async fn a_later_step(home: &Home, needs: u32) {
     home.open().await.close().await;
     home.raw(
         "INSERT INTO schema_history (version, name, applied_on, checksum) \
@@ -126,7 +131,23 @@ pub(crate) async fn a_log_of_a_newer_version_is_refused(home: Home) {
     )
     .await
     .unwrap();
+    home.raw(&format!("UPDATE meta SET needs_step = {needs}")).await.unwrap();
+}
+
+pub(crate) async fn a_log_of_a_newer_version_is_refused(home: Home) {
+    a_later_step(&home, 9999).await;
     let refused = home.try_open().await.err().expect("a refusal");
     assert!(matches!(refused, Error::Unusable(_)), "{refused}");
     assert!(refused.to_string().contains("newer"), "{refused}");
+}
+
+pub(crate) async fn a_log_that_a_newer_version_only_expanded_is_used(home: Home) {
+    let log = home.open().await;
+    let id = log.log().id;
+    log.close().await;
+    a_later_step(&home, 7).await;
+    let store = home.open().await;
+    assert_eq!(store.log().id, id);
+    store.probe_write().await.unwrap();
+    store.close().await;
 }

@@ -12,9 +12,11 @@ mod endpoints;
 mod feed;
 mod home;
 mod keys;
+mod leases;
 mod lifetime;
 mod make;
 mod newest;
+mod quotas;
 mod replays;
 mod route;
 mod routers;
@@ -38,6 +40,15 @@ macro_rules! promises {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     crate::$module::$name(crate::home::Home::postgres().await).await;
+                }
+            )+)+
+        }
+
+        mod pooled {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::home::Home::pooled().await).await;
                 }
             )+)+
         }
@@ -91,11 +102,21 @@ promises! {
         endpoints_are_listed_by_their_ids,
         every_change_stands_between_two_positions,
         appends_changes_and_commits_do_not_wait_in_a_circle;
-    routers:
-        a_router_is_held_until_its_lease_runs_out,
-        a_commit_renews_the_lease,
-        a_router_that_was_given_back_is_free_and_its_epoch_spent,
+    leases:
+        of_two_nodes_only_one_holds_a_lease,
         of_many_claims_at_once_one_wins,
+        a_node_whose_heartbeat_stopped_loses_its_leases_by_the_databases_clock_alone,
+        a_clock_that_was_set_back_holds_no_lease_for_ever,
+        a_paused_owner_that_wakes_up_commits_nothing,
+        a_node_that_is_started_again_takes_at_once_what_its_last_run_had,
+        a_lease_that_was_given_back_is_free_and_its_epoch_spent,
+        a_node_that_leaves_gives_all_back,
+        who_beats_is_told_to_all_as_it_said_it,
+        a_publishers_checkpoint_moves_only_under_its_epoch,
+        a_node_with_another_master_key_is_told_apart,
+        who_claims_must_beat_too,
+        routers_of_a_log_from_before_leases_go_on_where_they_stood;
+    routers:
         a_log_that_was_there_before_is_routed_from_its_end,
         a_router_begins_with_what_was_committed,
         routing_tells_what_changed_after_a_revision,
@@ -147,6 +168,10 @@ promises! {
         changes_of_the_catalog_do_not_wait_in_a_circle_with_others,
         the_database_refuses_to_change_the_catalogs_history,
         a_log_from_before_the_catalog_keeps_everything;
+    quotas:
+        a_quota_is_read_back_as_it_was_said_last,
+        changes_of_quotas_are_told_in_their_order_each_tenants_newest_alone,
+        of_many_changes_of_quotas_at_once_none_is_missed;
     asides:
         an_event_put_aside_is_read_back_as_it_was_written,
         the_same_event_is_put_aside_once_with_the_newest_reasons,
@@ -164,5 +189,6 @@ promises! {
         the_database_refuses_rows_that_break_its_rules,
         a_closed_store_is_not_available,
         durability_names_its_settings,
-        a_log_of_a_newer_version_is_refused;
+        a_log_of_a_newer_version_is_refused,
+        a_log_that_a_newer_version_only_expanded_is_used;
 }

@@ -110,7 +110,7 @@ pub(crate) async fn a_checkpoint_never_falls(home: Home) {
     assert!(matches!(store.commit_route(&at(7), Vec::new()).await.unwrap(), RouteOutcome::Fenced));
     assert_eq!(claim(&*store, 0).await.checkpoint, Position(6));
     for sql in
-        ["UPDATE routers SET checkpoint = 5 WHERE partition = 0", "UPDATE routers SET epoch = 0 WHERE partition = 0"]
+        ["UPDATE leases SET checkpoint = 5 WHERE slot = '0'", "UPDATE leases SET epoch = 0 WHERE slot = '0'"]
     {
         assert!(home.raw(sql).await.is_err(), "{sql}");
     }

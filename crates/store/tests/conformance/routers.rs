@@ -1,88 +1,17 @@
-//! What is promised about who routes a partition, and what a router begins with.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! What is promised about what a router begins with.
 
 use tidings_event::delivery::{AttemptResult, CircuitRow, CircuitState, Failure, LaneRow, RouteCommit};
-use tidings_event::{Epoch, LaneNo, PartitionId, Position, Revision, Sequence};
-use tidings_store::{DeadFate, DeadQuery, EndpointStatus, Error, ReplayState, RouteOutcome};
+use tidings_event::{LaneNo, PartitionId, Position, Revision, Sequence};
+use tidings_store::{DeadFate, DeadQuery, EndpointStatus, Error, ReplayState};
 
 use crate::deliver::{
-    LEASE, claim, commit, create, dead_row, lane_row, new_endpoint, nothing, put, retry_row, set_status,
+    claim, commit, create, dead_row, lane_row, new_endpoint, nothing, put, retry_row, set_status,
 };
 use crate::home::{Home, PARTITIONS};
 use crate::make::{append, event, moment, place, place_in};
 use crate::replays::replay;
 
 const P0: PartitionId = PartitionId(0);
-
-pub(crate) async fn a_router_is_held_until_its_lease_runs_out(home: Home) {
-    let store = home.open().await;
-    let first = store.claim_router(P0, "one", LEASE).await.unwrap().unwrap();
-    assert_eq!((first.epoch, first.checkpoint), (Epoch(1), Position(0)));
-    assert_eq!(store.claim_router(P0, "two", LEASE).await.unwrap(), None);
-    // Who asks for less than has gone by since the renewal gets it; nothing has to go by for a lease of no length.
-    let taken = store.claim_router(P0, "two", Duration::ZERO).await.unwrap().unwrap();
-    assert_eq!(taken.epoch, Epoch(2));
-    // One that renews as its epoch is spent has lost it.
-    assert!(!store.renew_router(P0, first.epoch).await.unwrap());
-    assert!(store.renew_router(P0, taken.epoch).await.unwrap());
-    // The same node again, as after a crash: a new epoch at once.
-    assert_eq!(store.claim_router(P0, "two", LEASE).await.unwrap().unwrap().epoch, Epoch(3));
-    assert_eq!(store.claim_router(PartitionId(1), "one", LEASE).await.unwrap().unwrap().epoch, Epoch(1));
-    assert!(matches!(store.claim_router(PartitionId(99), "one", LEASE).await, Err(Error::Broken(_))));
-    // A clock that was set back does not hold a partition for ever.
-    home.raw("UPDATE routers SET renewed_at = renewed_at + 8000000000 WHERE partition = 0").await.unwrap();
-    assert_eq!(store.claim_router(P0, "one", LEASE).await.unwrap().unwrap().epoch, Epoch(4));
-    // And one whose lease ran out by the database's clock is free.
-    home.raw("UPDATE routers SET renewed_at = renewed_at - 3600000001 WHERE partition = 0").await.unwrap();
-    assert_eq!(store.claim_router(P0, "two", LEASE).await.unwrap().unwrap().epoch, Epoch(5));
-}
-
-pub(crate) async fn a_commit_renews_the_lease(home: Home) {
-    let store = home.open().await;
-    let claimed = claim(&*store, 0).await;
-    home.raw("UPDATE routers SET renewed_at = renewed_at - 3600000001 WHERE partition = 0").await.unwrap();
-    commit(&*store, &nothing(0, claimed)).await;
-    assert_eq!(store.claim_router(P0, "other", LEASE).await.unwrap(), None);
-}
-
-pub(crate) async fn a_router_that_was_given_back_is_free_and_its_epoch_spent(home: Home) {
-    let store = home.open().await;
-    let first = claim(&*store, 0).await;
-    store.release_router(P0, Epoch(9)).await.unwrap();
-    assert_eq!(store.claim_router(P0, "two", LEASE).await.unwrap(), None);
-    store.release_router(P0, first.epoch).await.unwrap();
-    assert!(!store.renew_router(P0, first.epoch).await.unwrap());
-    assert!(matches!(store.commit_route(&nothing(0, first), Vec::new()).await.unwrap(), RouteOutcome::Fenced));
-    let second = store.claim_router(P0, "two", LEASE).await.unwrap().unwrap();
-    assert_eq!(second.epoch, Epoch(2));
-    // Who comes too late gives back nothing.
-    store.release_router(P0, first.epoch).await.unwrap();
-    assert!(store.renew_router(P0, second.epoch).await.unwrap());
-}
-
-pub(crate) async fn of_many_claims_at_once_one_wins(home: Home) {
-    let store = home.open().await;
-    for round in 0..5 {
-        let claims: Vec<_> = (0..8)
-            .map(|node| {
-                let store = Arc::clone(&store);
-                tokio::spawn(async move {
-                    let claimed = store.claim_router(P0, &format!("node{node}"), LEASE).await.expect("an answer");
-                    claimed.map(|claim| (node, claim))
-                })
-            })
-            .collect();
-        let mut won = Vec::new();
-        for claim in claims {
-            won.extend(claim.await.unwrap());
-        }
-        assert_eq!(won.len(), 1);
-        assert_eq!(won[0].1.epoch, Epoch(round + 1));
-        store.release_router(P0, won[0].1.epoch).await.unwrap();
-    }
-}
 
 pub(crate) async fn a_log_that_was_there_before_is_routed_from_its_end(home: Home) {
     let store = home.open().await;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tidings_engine::{Engine, NamedSource, Options, PLATFORM};
+use tidings_engine::{Engine, NamedSource, Options, PLATFORM, QuotaInForce};
+use tidings_engine::trace::Tracer;
 use tidings_event::Text;
 use tidings_store::{Backend, Error as StoreError, StoreOptions};
 
@@ -15,19 +16,23 @@ use crate::config::mask::mask_url;
 use crate::failure::{Exit, Failure};
 
 /// The file of Tidings' own outbox beside an SQLite log.
-const OUTBOX_FILE: &str = "outbox.db";
+pub(crate) const OUTBOX_FILE: &str = "outbox.db";
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
 /// Who this process is among the nodes of its database.
 pub(super) struct Node {
     /// Its name.
     pub(super) id: String,
+    /// Where it listens.
+    pub(super) address: String,
     /// The key that secrets of endpoints are encrypted with.
     pub(super) master: [u8; 32],
+    /// Whether that key takes the place of the one that the log was used with.
+    pub(super) replace_master: bool,
 }
 
 /// An engine over the configured databases, running.
-pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node) -> Result<Engine, Failure> {
+pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer: Tracer) -> Result<Engine, Failure> {
     let roles = roles(&layers.get("roles").text).map_err(Failure::usage)?;
     let url = database_url(layers, data_dir);
     let store =
@@ -37,16 +42,18 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node) -> Resu
         Backend::Postgres => url.clone(),
     };
     tidings_store::install_outbox(&platform).await.map_err(|error| source_failure(&platform, &error))?;
+    // All of them on every node: whoever answers calls is asked how they stand, too.
     let mut sources = vec![source(PLATFORM, &platform, None)?];
-    if roles.pump {
-        for setting in &layers.get("sources").sources {
-            sources.push(source(&setting.name, &setting.url, setting.service.clone())?);
-        }
+    for setting in &layers.get("sources").sources {
+        sources.push(source(&setting.name, &setting.url, setting.service.clone())?);
     }
     let mut options = engine_options(layers)?;
-    options.deliver.node = node.id;
+    options.tracer = tracer;
+    options.node.id = node.id;
+    options.node.address = Some(node.address);
+    options.node.roles = roles;
     options.deliver.master = node.master;
-    options.deliver.route = roles.router;
+    options.deliver.replace_master = node.replace_master;
     let started = Engine::start(store, sources, options).await;
     started.map_err(|error| store_failure(&url, &error))
 }
@@ -82,9 +89,17 @@ pub(crate) fn store_options(layers: &Layers) -> StoreOptions {
 
 fn engine_options(layers: &Layers) -> Result<Options, Failure> {
     let mut options = Options::default();
+    options.node.lease = Duration::from_millis(layers.number("lease_ms"));
+    options.node.beat = options.node.lease / 3;
     let size = |name: &str| usize::try_from(layers.number(name)).unwrap_or(usize::MAX);
     options.append.queue_events = size("append.queue_events");
     options.append.queue_bytes = size("append.queue_bytes");
+    options.quota.default = QuotaInForce {
+        events_per_s: layers.number("quota.events_per_s"),
+        events_burst: layers.number("quota.events_burst"),
+        bytes_per_s: layers.number("quota.bytes_per_s"),
+        bytes_burst: layers.number("quota.bytes_burst"),
+    };
     options.tail.ring_bytes = size("tail.ring_bytes");
     options.pump.poll.idle = Duration::from_millis(layers.number("pump.poll_max_ms"));
     options.pump.sweep = Duration::from_millis(layers.number("pump.sweep_ms"));

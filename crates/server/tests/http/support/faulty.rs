@@ -12,11 +12,11 @@ use tidings_event::{
     Sequence, TenantId, TenantNo, Text, Timestamp,
 };
 use tidings_store::{
-    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, CatalogOutcome, CatalogRevision, CatalogSlice,
+    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, Beat, Boot, CatalogOutcome, CatalogRevision, CatalogSlice,
     CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
     Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
-    HistorySlice, KeyRow, LogInfo, MarkQuery, MarkRow, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
-    RouterState, RoutingChanges, Search, Store, TailSlice, TenantRow,
+    HistorySlice, KeyRow, LeaseRole, LeaseRow, LeaseStore, LogInfo, MarkQuery, MarkRow, Member, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
+    RouterState, RoutingChanges, Search, ShardNo, Slot, Store, TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
 
@@ -88,6 +88,10 @@ impl Store for FaultyStore {
         self.inner.backend()
     }
 
+    fn connections(&self) -> Option<tidings_store::ConnectionCounts> {
+        self.inner.connections()
+    }
+
     fn log(&self) -> LogInfo {
         self.inner.log()
     }
@@ -136,6 +140,10 @@ impl Store for FaultyStore {
     async fn heads(&self) -> Result<Vec<Head>> {
         self.check()?;
         self.inner.heads().await
+    }
+
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<tidings_store::MoveOutcome> {
+        self.inner.move_tenant(tenant, to).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
@@ -216,21 +224,6 @@ impl DeliveryStore for FaultyStore {
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
         self.check()?;
         self.inner.all_endpoints(after, limit).await
-    }
-
-    async fn claim_router(&self, partition: PartitionId, node: &str, ttl: Duration) -> Result<Option<Claim>> {
-        self.check()?;
-        self.inner.claim_router(partition, node, ttl).await
-    }
-
-    async fn renew_router(&self, partition: PartitionId, epoch: Epoch) -> Result<bool> {
-        self.check()?;
-        self.inner.renew_router(partition, epoch).await
-    }
-
-    async fn release_router(&self, partition: PartitionId, epoch: Epoch) -> Result<()> {
-        self.check()?;
-        self.inner.release_router(partition, epoch).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
@@ -382,5 +375,77 @@ impl CatalogStore for FaultyStore {
     async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>> {
         self.check()?;
         self.inner.observed(event_type, limit).await
+    }
+}
+
+#[async_trait]
+impl tidings_store::QuotaStore for FaultyStore {
+    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaRow> {
+        self.inner.put_quota(row).await
+    }
+
+    async fn quota(&self, tenant: &TenantId) -> Result<Option<tidings_store::QuotaRow>> {
+        self.inner.quota(tenant).await
+    }
+
+    async fn quotas(
+        &self,
+        after: tidings_store::QuotaRevision,
+        limit: usize,
+    ) -> Result<tidings_store::QuotaSlice> {
+        self.inner.quotas(after, limit).await
+    }
+}
+
+#[async_trait]
+impl LeaseStore for FaultyStore {
+    fn shards(&self) -> u16 {
+        self.inner.shards()
+    }
+
+    fn shard_of(&self, role: LeaseRole, slot: &Slot) -> ShardNo {
+        self.inner.shard_of(role, slot)
+    }
+
+    async fn beat(&self, shard: ShardNo, beat: &Beat, ttl: Duration) -> Result<Vec<Member>> {
+        self.check()?;
+        self.inner.beat(shard, beat, ttl).await
+    }
+
+    async fn leave(&self, shard: ShardNo, node: &str, boot: Boot) -> Result<()> {
+        self.check()?;
+        self.inner.leave(shard, node, boot).await
+    }
+
+    async fn claim(
+        &self,
+        role: LeaseRole,
+        slot: &Slot,
+        node: &str,
+        boot: Boot,
+        ttl: Duration,
+    ) -> Result<Option<Claim>> {
+        self.check()?;
+        self.inner.claim(role, slot, node, boot, ttl).await
+    }
+
+    async fn release(&self, role: LeaseRole, slot: &Slot, epoch: Epoch) -> Result<()> {
+        self.check()?;
+        self.inner.release(role, slot, epoch).await
+    }
+
+    async fn advance(&self, role: LeaseRole, slot: &Slot, epoch: Epoch, checkpoint: Position) -> Result<bool> {
+        self.check()?;
+        self.inner.advance(role, slot, epoch, checkpoint).await
+    }
+
+    async fn leases(&self, shard: ShardNo) -> Result<Vec<LeaseRow>> {
+        self.check()?;
+        self.inner.leases(shard).await
+    }
+
+    async fn master_check(&self, check: &[u8; 32], replace: bool) -> Result<bool> {
+        self.check()?;
+        self.inner.master_check(check, replace).await
     }
 }
