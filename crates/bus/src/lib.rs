@@ -41,6 +41,8 @@ pub enum Poke {
 pub struct StreamEnd {
     /// The broker's own number of its last message; proved by the next one that is published.
     pub message: u64,
+    /// The position of its first message; none where that is not an event of this log.
+    pub first: Option<Position>,
     /// What its last message is.
     pub last: Last,
 }

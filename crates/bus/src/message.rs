@@ -26,6 +26,8 @@ const SEAL: HeaderName = HeaderName::from_static("Tidings-Seal");
 const OMITTED: HeaderName = HeaderName::from_static("Tidings-Omitted");
 /// What is to be the stream's last message when this one arrives; the broker's own header.
 const EXPECTED: HeaderName = HeaderName::from_static("Nats-Expected-Last-Sequence");
+/// What that message's id is to be; the broker's own header.
+const EXPECTED_ID: HeaderName = HeaderName::from_static("Nats-Expected-Last-Msg-Id");
 const MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
 
 const SEAL_BYTES: usize = 16;
@@ -74,13 +76,23 @@ struct Row {
     digest: Digest,
 }
 
-/// Headers and body of an event's message that is to follow the message with number `behind`.
+/// The message that another one is to follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behind {
+    /// Its number.
+    pub(crate) number: u64,
+    /// The position of its event, where that is certain. The number alone does not keep the rest of a batch from following
+    /// a message that somebody else wrote in between.
+    pub(crate) position: Option<Position>,
+}
+
+/// Headers and body of an event's message.
 pub(crate) fn write(
     key: &SealKey,
     log: LogId,
     revision: Revision,
     Entry { recorded, json }: Entry<'_>,
-    behind: u64,
+    behind: Behind,
     payload_max: usize,
 ) -> (HeaderMap, Bytes) {
     let row = Row {
@@ -92,8 +104,12 @@ pub(crate) fn write(
     };
     let seal = key.over(log, recorded.partition, &row).finalize().into_bytes();
     let mut headers = HeaderMap::new();
-    headers.insert(EXPECTED, behind.to_string());
-    headers.insert(MESSAGE_ID, format!("{log}:{}:{}", recorded.partition, recorded.position));
+    let id = |position: Position| format!("{log}:{}:{position}", recorded.partition);
+    headers.insert(EXPECTED, behind.number.to_string());
+    if let Some(position) = behind.position {
+        headers.insert(EXPECTED_ID, id(position));
+    }
+    headers.insert(MESSAGE_ID, id(recorded.position));
     headers.insert(LOG, log.to_string());
     headers.insert(POSITION, row.position.to_string());
     headers.insert(TENANT_NO, row.tenant_no.to_string());
@@ -245,7 +261,8 @@ mod tests {
         }
     }
 
-    fn write_with(key: &SealKey, log: LogId, recorded: &Recorded, behind: u64, max: usize) -> (HeaderMap, Bytes) {
+    fn write_with(key: &SealKey, log: LogId, recorded: &Recorded, number: u64, max: usize) -> (HeaderMap, Bytes) {
+        let behind = Behind { number, position: Some(Position(number)) };
         let json = Bytes::from(recorded.to_json());
         write(key, log, Revision(u64::MAX), Entry { recorded, json: &json }, behind, max)
     }

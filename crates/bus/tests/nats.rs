@@ -115,20 +115,25 @@ async fn with_each(test: impl AsyncFn(&Nats)) {
     }
 }
 
-fn last(position: u64) -> Last {
-    Last::Event { position: Position(position), digest: event(position, "some text").digest }
+fn ends(message: u64, first: u64, last: u64) -> StreamEnd {
+    let last = Last::Event { position: Position(last), digest: event(last, "some text").digest };
+    StreamEnd { message, first: Some(Position(first)), last }
+}
+
+fn empty(message: u64) -> StreamEnd {
+    StreamEnd { message, first: None, last: Last::None }
 }
 
 #[tokio::test]
 async fn a_stream_holds_what_was_published_in_order_and_says_where_it_ends() {
     with_each(async |nats| {
         let bus = connected(&nats.url(), 1).await;
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 0, last: Last::None });
+        assert_eq!(end_of(&bus, PARTITION).await, empty(0));
         let number = publish(&*bus, 0, &events(1..=300)).await.unwrap();
         assert_eq!(number, 300);
         assert_eq!(publish(&*bus, number, &events(301..=301)).await, Ok(301));
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 301, last: last(301) });
-        assert_eq!(end_of(&bus, PartitionId(4)).await, StreamEnd { message: 0, last: Last::None });
+        assert_eq!(end_of(&bus, PARTITION).await, ends(301, 1, 301));
+        assert_eq!(end_of(&bus, PartitionId(4)).await, empty(0));
 
         // A plain client sees native JSON, one subject for each tenant and type.
         let client = async_nats::connect(nats.url()).await.unwrap();
@@ -151,10 +156,10 @@ async fn a_publisher_that_does_not_know_the_streams_end_writes_nothing() {
         let (new, old) = (connected(&nats.url(), 1).await, connected(&nats.url(), 1).await);
         end_of(&new, PARTITION).await;
         assert_eq!(publish(&*new, 0, &events(1..=10)).await, Ok(10));
-        for (behind, positions) in [(0, 1..=3), (5, 6..=9), (11, 12..=12)] {
+        for (behind, positions) in [(0, 1..=3), (5, 7..=30), (9, 11..=30), (11, 12..=12)] {
             assert_eq!(publish(&*old, behind, &events(positions)).await, Err(BusError::Moved));
         }
-        assert_eq!(end_of(&new, PARTITION).await, StreamEnd { message: 10, last: last(10) });
+        assert_eq!(end_of(&new, PARTITION).await, ends(10, 1, 10));
         assert_eq!(publish(&*old, 10, &events(11..=12)).await, Ok(12));
         assert_eq!(publish(&*new, 10, &events(11..=11)).await, Err(BusError::Moved));
         assert_eq!(end_of(&new, PARTITION).await.message, 12);
@@ -172,12 +177,12 @@ async fn a_stream_that_was_deleted_or_emptied_is_found_and_can_begin_anew() {
 
         client.delete_stream("TIDINGS-EVENTS-3").await.unwrap();
         assert_eq!(publish(&*bus, 10, &events(11..=11)).await, Err(BusError::Moved));
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 0, last: Last::None });
+        assert_eq!(end_of(&bus, PARTITION).await, empty(0));
         assert_eq!(publish(&*bus, 0, &events(11..=20)).await, Ok(10));
 
         // What was in it just now can be written again.
         assert_eq!(bus.clear(PARTITION).await, Ok(10));
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 10, last: Last::None });
+        assert_eq!(end_of(&bus, PARTITION).await, empty(10));
         let again = async {
             let mut behind = 10;
             while publish(&*bus, behind, &events(11..=20)).await.is_err() {
@@ -186,14 +191,14 @@ async fn a_stream_that_was_deleted_or_emptied_is_found_and_can_begin_anew() {
             }
         };
         timeout(PATIENCE, again).await.expect("the broker forgets the ids of what it holds no more");
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 20, last: last(20) });
+        assert_eq!(end_of(&bus, PARTITION).await, ends(20, 11, 20));
 
         // Its last messages are gone one by one.
         let stream = client.get_stream("TIDINGS-EVENTS-3").await.unwrap();
         for number in [19, 20] {
             stream.delete_message(number).await.unwrap();
         }
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 20, last: last(18) });
+        assert_eq!(end_of(&bus, PARTITION).await, ends(20, 11, 18));
     })
     .await;
 }
@@ -204,12 +209,12 @@ async fn a_stream_of_another_log_is_known_as_foreign() {
         let (bus, other) = (connected(&nats.url(), 1).await, connected(&nats.url(), 2).await);
         end_of(&other, PARTITION).await;
         publish(&*other, 0, &events(1..=2)).await.unwrap();
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 2, last: Last::Foreign });
+        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 2, first: None, last: Last::Foreign });
         assert_eq!(publish(&*bus, 2, &events(3..=3)).await, Ok(3));
         let client = async_nats::connect(nats.url()).await.unwrap();
         let subject = "tidings.events.3.acme.sales.lead.created";
         async_nats::jetstream::new(client).publish(subject, "{}".into()).await.unwrap().await.unwrap();
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 4, last: Last::Foreign });
+        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 4, first: None, last: Last::Foreign });
     })
     .await;
 }
@@ -225,9 +230,10 @@ async fn nodes_hear_events_of_their_own_log_alone() {
         // A subscription is in force once the broker has answered something that was asked after it.
         end_of(&node, PARTITION).await;
         publish(&*other, 0, &events(1..=2)).await.unwrap();
-        let forger = async_nats::connect(nats.url()).await.unwrap();
+        let forger = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
         for _ in 0..3 {
-            forger.publish("tidings.events.3.acme.sales.lead.created", "{}".into()).await.unwrap();
+            let forged = forger.publish("tidings.events.3.acme.sales.lead.created", "{}".into()).await.unwrap();
+            forged.await.unwrap();
         }
         let number = end_of(&bus, PARTITION).await.message;
         publish(&*bus, number, &events(1..=700)).await.unwrap();
@@ -289,7 +295,7 @@ async fn without_a_server_every_call_fails_at_once_and_with_one_the_connection_c
         until(|| !bus.is_connected()).await;
         nats.restart();
         until(|| bus.is_connected()).await;
-        assert_eq!(end_of(&bus, PARTITION).await, StreamEnd { message: 2, last: last(2) }, "the stream was kept");
+        assert_eq!(end_of(&bus, PARTITION).await, ends(2, 1, 2), "the stream was kept");
         assert_eq!(publish(&*bus, 2, &events(3..=3)).await, Ok(3));
     })
     .await;

@@ -33,8 +33,8 @@ use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
 use crate::trace::Tracer;
 use crate::{
-    AppendError, Appender, CatalogOptions, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, catalog, courier,
-    deliver, secrets,
+    AppendError, Appender, CatalogOptions, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, catalog,
+    courier, deliver, secrets,
 };
 
 /// How long the end of a group of tasks is waited for before they are aborted.
@@ -93,8 +93,7 @@ impl Engine {
         let quotas = Quotas::load(store.clone(), &options.quota).await?;
         let observed = Arc::<Observed>::default();
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
-        let tail =
-            Tail::open(store.clone(), options.bus.clone(), pokes.clone(), places.clone(), &options.tail).await?;
+        let tail = Tail::open(store.clone(), options.bus.clone(), pokes.clone(), places.clone(), &options.tail).await?;
         metrics::gauge!(crate::metrics::PARTITIONS).set(f64::from(store.log().partitions));
         let tracer = options.tracer.clone();
         let (appender, appenders) = Appender::start(&store, places.clone(), &tail, &observed, &options.append, &tracer);

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use metrics::gauge;
+use tidings_bus::{Bus, BusHealth};
 use tidings_store::{Backend, Durability, LogInfo, OutboxStatus};
 use tokio::time::{Instant, timeout};
 
 use crate::Engine;
 use crate::append::now;
 use crate::catalog::CatalogHealth;
+use crate::metrics as names;
 use crate::sources::SourceHandle;
 
 /// How long an answer is reused, so that many probes cost one look.
@@ -33,6 +36,9 @@ pub struct Health {
     pub durability: Option<Durability>,
     /// Each source. A source that is down delays its own events and nothing else, so it does not decide `ready`.
     pub sources: Vec<SourceHealth>,
+    /// The bus, where there is one. The log holds what is acknowledged, so it does not decide `ready`, and how durable its
+    /// streams are does not weaken any acknowledgement.
+    pub bus: Option<BusHealth>,
     /// The catalog as this node knows it. One that is behind, or holds what cannot be read, does not decide `ready`.
     pub catalog: CatalogHealth,
 }
@@ -77,11 +83,17 @@ impl Engine {
 
     async fn look(&self) -> Health {
         let store = &*self.shared.feeds.store;
-        let (written, durability, sources) = tokio::join!(
+        let (written, durability, sources, bus) = tokio::join!(
             timeout(LOOK_MAX, store.probe_write()),
             timeout(LOOK_MAX, store.durability()),
             join_all(self.shared.sources.all().iter().map(source_health)),
+            bus_health(self.shared.bus.as_deref()),
         );
+        if let Some(counts) = store.connections() {
+            for (state, count) in [("idle", counts.idle), ("used", counts.used), ("waiting", counts.waiting)] {
+                metrics::gauge!(crate::metrics::STORE_CONNECTIONS, "state" => state).set(crate::append::count(count));
+            }
+        }
         let storage_problem = match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -95,9 +107,21 @@ impl Engine {
             storage_problem,
             durability: durability.ok().and_then(Result::ok),
             sources,
+            bus,
             catalog: self.shared.catalog.holder.health(),
         }
     }
+}
+
+async fn bus_health(bus: Option<&dyn Bus>) -> Option<BusHealth> {
+    let bus = bus?;
+    let health = timeout(LOOK_MAX, bus.health()).await.unwrap_or_else(|_| BusHealth {
+        connected: bus.is_connected(),
+        settings: Vec::new(),
+        warnings: vec![format!("the bus did not answer within {} s", LOOK_MAX.as_secs())],
+    });
+    gauge!(names::BUS_CONNECTED).set(f64::from(u8::from(health.connected)));
+    Some(health)
 }
 
 async fn source_health(source: &SourceHandle) -> SourceHealth {

@@ -6,6 +6,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
+use tidings_bus::Poke;
 use tidings_event::{TenantId, Text, Timestamp};
 use tidings_store::{KeyRow, Result, Role};
 use ulid::Ulid;
@@ -73,6 +74,13 @@ impl KeyCache {
         self.rows.invalidate(hash);
     }
 
+    /// Forgets all rows: some were changed on another node.
+    pub(crate) fn forget(&self) {
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        self.rows.invalidate_all();
+    }
+
     fn remember(&self, hash: [u8; 32], row: Option<KeyRow>, read_at: u64) {
         let changes = self.changes.lock();
         if *changes == read_at {
@@ -99,6 +107,7 @@ impl Engine {
         };
         self.shared.feeds.store.insert_key(&row).await?;
         self.shared.keys.changed(&row.hash);
+        self.shared.pokes.note(Poke::Keys);
         self.tell(&fact(Kind::KeyCreated, who, &row)).await;
         Ok((row, secret))
     }
@@ -124,6 +133,7 @@ impl Engine {
         let row = self.shared.feeds.store.revoke_key(id, moment).await?;
         if let Some(row) = &row {
             self.shared.keys.changed(&row.hash);
+            self.shared.pokes.note(Poke::Keys);
             if row.revoked_at == Some(moment) {
                 self.tell(&fact(Kind::KeyRevoked, who, row)).await;
             }

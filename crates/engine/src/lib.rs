@@ -34,6 +34,7 @@ mod system;
 mod tail;
 pub mod trace;
 mod verify;
+mod watch;
 pub mod world;
 
 pub use append::{Appender, IdTaken};
@@ -48,14 +49,15 @@ pub use keys::{NewKey, covers_type};
 pub use lanes::LaneStatus;
 pub use lease::{Node, Nodes};
 pub use options::{
-    AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, NodeOptions, Options, PumpOptions, QuotaOptions, ReconcileOptions, Roles, TailOptions,
+    AppendOptions, CatalogOptions, DeliverOptions, EgressOptions, NodeOptions, Options, PumpOptions, QuotaOptions,
+    ReconcileOptions, Roles, TailOptions,
 };
 pub use pins::{PINS_MAX, PinError, Pins};
 pub use quota::{Standing, TenantQuota, Throttled, Way};
 pub use ring::FeedEvent;
 pub use search::{SearchPage, SearchQuery, TRACE_DEPTH_MAX, TRACE_EVENTS_MAX, Trace};
-pub use verify::{FAULTS_MAX, Verified, verify_log};
 pub use sources::{IntentOwner, IntentState, NamedSource, PLATFORM};
+pub use verify::{FAULTS_MAX, Verified, verify_log};
 
 // What callers need of the crates below.
 pub use tidings_bus::{Bus, BusHealth};

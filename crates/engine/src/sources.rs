@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use tidings_bus::Poke;
 use tidings_catalog::ownership::may_emit;
 use tidings_core::reconcile::Stored;
 use tidings_event::{Event, EventId, EventType, Source, SystemMint, TenantId, Text, parse_own_event};
@@ -123,7 +124,7 @@ impl Engine {
         match answer {
             IntentAnswer::Done | IntentAnswer::AlreadyConfirmed => {
                 self.shared.sources.confirmed.insert(key.clone(), owner);
-                platform.poke.notify_one();
+                self.poke(platform);
                 Ok(answer)
             }
             IntentAnswer::Absent if self.shared.sources.confirmed.contains_key(key) => {
@@ -179,7 +180,7 @@ impl Engine {
         self.check_open()?;
         let source = self.shared.sources.get(source)?;
         let found = source.source.retry(id, event.as_deref()).await?;
-        source.poke.notify_one();
+        self.poke(source);
         Ok(found)
     }
 
@@ -191,7 +192,13 @@ impl Engine {
 
     /// Has the pump look at a source at once: for whoever has just committed to it in this process.
     pub fn poke_source(&self, name: &str) -> Result<(), Error> {
-        self.shared.sources.get(name)?.poke.notify_one();
+        self.poke(self.shared.sources.get(name)?);
         Ok(())
+    }
+
+    /// The source's pump may run on any node.
+    fn poke(&self, source: &SourceHandle) {
+        source.poke.notify_one();
+        self.shared.pokes.note(Poke::Source(source.name.to_string()));
     }
 }

@@ -1,31 +1,39 @@
 //! The tail: what is new, in memory, and who waits for it.
 //!
 //! The appender hands over what it has committed. Where that does not follow what is known, because another node
-//! appended in between, the hole is read from the log. One poller asks for the heads of all partitions, so that
-//! nothing depends on a hand-over and an idle reader costs nothing.
+//! appended in between, the hole is read from the log. What others append is also heard on the bus, where there is one:
+//! only events that follow are taken from it, anything else is read from the log. One poller asks for the heads of all
+//! partitions, so that nothing depends on a hand-over or a bus, and an idle reader costs nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use parking_lot::{Mutex, RwLock};
+use tidings_bus::{Bus, Heard, Poke};
 use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo};
-use tidings_store::{Appended, Backend, Head, ReadLimit, Result, Store};
-use tokio::sync::{Notify, watch};
+use tidings_store::{Appended, Backend, Head, ReadLimit, Result, ShardNo, Store};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::Pokes;
 use crate::metrics as names;
 use crate::options::TailOptions;
-use crate::places::Place;
+use crate::places::{Place, Places};
 use crate::ring::{FeedEvent, Pool, Ring};
+use crate::watch;
 
 /// How much one read of a hole takes.
 const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
+
+/// How often the heads are asked for while nothing happens and the bus would tell: the longest that a lost hint delays
+/// anything.
+const IDLE_WITH_BUS: Duration = Duration::from_millis(250);
 
 /// A partition in which nothing happens for so long gives back the memory that it borrowed.
 const QUIET: Duration = Duration::from_secs(10);
@@ -37,6 +45,8 @@ pub(crate) struct Tip {
     pub(crate) sequence: Sequence,
     /// Counts how often the log was found shorter than it had been; readers then check where they stand.
     pub(crate) resets: u64,
+    /// Counts how often a tenant moved away from the partition or to it; readers then ask where theirs lives.
+    pub(crate) moves: u64,
 }
 
 /// What is known of a partition's end.
@@ -61,9 +71,38 @@ pub(crate) struct Stretch {
     pub(crate) resets: u64,
 }
 
+/// How soon events that others appended are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// They are to be published here.
+    Now,
+    /// They are to be routed here.
+    Soon,
+    /// Readers may wait for them.
+    Later,
+}
+
+/// That a partition is published from this node, for as long as this lives.
+pub(crate) struct PublishedHere {
+    tail: Arc<Tail>,
+    id: PartitionId,
+}
+
+impl Drop for PublishedHere {
+    fn drop(&mut self) {
+        if let Some(partition) = self.tail.partition(self.id) {
+            partition.publishers.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 /// The newest events of all partitions.
 pub(crate) struct Tail {
     store: Arc<dyn Store>,
+    /// Where there is one.
+    bus: Option<Arc<dyn Bus>>,
+    pokes: Arc<Pokes>,
+    places: Arc<Places>,
     partitions: Vec<Partition>,
     /// Readers of tenants that have no place yet, woken by the tenant's first event.
     newcomers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
@@ -76,6 +115,8 @@ struct Partition {
     mark: watch::Sender<Mark>,
     /// There are positions beyond the ring's end.
     behind: Notify,
+    /// Publishers of this node.
+    publishers: AtomicUsize,
 }
 
 struct State {
@@ -83,42 +124,68 @@ struct State {
     /// Never below the revision of any event in the ring.
     revision: Revision,
     resets: u64,
+    moves: u64,
+    /// Whether the partition's end was ever known; it is not while its database was not heard from.
+    is_known: bool,
     watches: HashMap<TenantNo, watch::Sender<Tip>>,
 }
 
 impl Tail {
     /// Begins at the log's present end.
-    pub(crate) async fn open(store: Arc<dyn Store>, options: &TailOptions) -> Result<Arc<Self>> {
-        let heads = store.heads().await?;
+    pub(crate) async fn open(
+        store: Arc<dyn Store>,
+        bus: Option<Arc<dyn Bus>>,
+        pokes: Arc<Pokes>,
+        places: Arc<Places>,
+        options: &TailOptions,
+    ) -> Result<Arc<Self>> {
+        let heads = heads(&store).await?;
         // Half of the memory belongs to the partitions in equal parts, the other half to those that are busy.
         let shared = if heads.len() > 1 { options.ring_bytes / 2 } else { 0 };
         let bytes_max = (options.ring_bytes - shared) / heads.len().max(1);
         let pool = Pool::new(shared);
         let partitions = heads
             .into_iter()
-            .map(|head| Partition {
+            .map(|found| (found.is_some(), found.unwrap_or_default()))
+            .map(|(is_known, head)| Partition {
                 state: RwLock::new(State {
                     ring: Ring::new(head.position, bytes_max, pool.clone()),
                     revision: head.revision,
                     resets: 0,
+                    moves: head.moves,
+                    is_known,
                     watches: HashMap::new(),
                 }),
                 mark: watch::Sender::new(Mark { end: head.position, revision: head.revision, resets: 0 }),
                 behind: Notify::new(),
+                publishers: AtomicUsize::new(0),
             })
             .collect();
-        Ok(Arc::new(Self { store, partitions, newcomers: Mutex::default(), resets: AtomicU64::new(0) }))
+        Ok(Arc::new(Self {
+            store,
+            bus,
+            pokes,
+            places,
+            partitions,
+            newcomers: Mutex::default(),
+            resets: AtomicU64::new(0),
+        }))
     }
 
     /// Starts the poller and one filler for each partition; they end with the token.
     pub(crate) fn start(self: &Arc<Self>, options: &TailOptions, ending: &CancellationToken) -> Vec<JoinHandle<()>> {
         let bounds = options.poll.unwrap_or_else(|| default_poll(self.store.backend()));
-        let mut tasks = vec![tokio::spawn({
-            let (tail, ending) = (self.clone(), ending.clone());
-            async move {
-                let _ended = ending.run_until_cancelled(tail.poll(bounds)).await;
-            }
-        })];
+        // Only what nobody chose is made slower.
+        let idle_with_bus = if options.poll.is_none() { IDLE_WITH_BUS.max(bounds.idle) } else { bounds.idle };
+        // One for each database, so that one that is down holds up no other.
+        let mut tasks: Vec<JoinHandle<()>> = (0..self.store.shards().max(1))
+            .map(|shard| {
+                let (tail, ending) = (self.clone(), ending.clone());
+                tokio::spawn(async move {
+                    let _ended = ending.run_until_cancelled(tail.poll(ShardNo(shard), bounds, idle_with_bus)).await;
+                })
+            })
+            .collect();
         for partition in 0..self.store.log().partitions {
             let (tail, ending) = (self.clone(), ending.clone());
             tasks.push(tokio::spawn(async move {
@@ -135,15 +202,73 @@ impl Tail {
         }
     }
 
-    /// Hands over rows that were committed, in order of position, with the partition's revision under which they were
-    /// written or a later one.
+    /// Hands over rows that were committed here, in order of position, with the partition's revision under which they
+    /// were written or a later one, and hints at them to others.
     pub(crate) fn publish(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision) {
+        let Some(last) = rows.last().map(|row| row.position) else { return self.note(id, revision) };
+        self.take(id, rows, revision);
+        self.pokes.note(Poke::Partition(id, last));
+    }
+
+    /// Takes what was heard on the bus as far as it follows; what is missing in between is read from the log.
+    pub(crate) fn hear(&self, id: PartitionId, heard: Heard) {
         let Some(partition) = self.partition(id) else { return };
-        let Some(first) = rows.first().map(|row| row.position) else { return self.note(id, revision) };
+        let Heard { mut events, revision } = heard;
+        counter!(names::BUS_HEARD).increment(events.len() as u64);
+        let end = partition.state.read().ring.end();
+        let furthest = events.iter().map(|event| event.position).max().unwrap_or_default();
+        let mut next = end.next();
+        events.retain(|event| {
+            let follows = event.position == next;
+            if follows {
+                next = next.next();
+            }
+            follows
+        });
+        if !events.is_empty() {
+            self.take(id, events, revision);
+        }
+        if furthest >= next {
+            counter!(names::BUS_HOLES).increment(1);
+            partition.behind.notify_one();
+        }
+    }
+
+    /// How soon this node needs a partition's events up to a position; not at all where it has them.
+    pub(crate) fn urgency(&self, id: PartitionId, position: Position) -> Option<Urgency> {
+        let partition = self.partition(id)?;
+        if partition.state.read().ring.end() >= position {
+            return None;
+        }
+        Some(if partition.publishers.load(Ordering::Acquire) > 0 {
+            Urgency::Now
+        } else if partition.mark.receiver_count() > 0 {
+            Urgency::Soon
+        } else {
+            Urgency::Later
+        })
+    }
+
+    /// Notes that a partition is published from this node.
+    pub(crate) fn publishing(self: &Arc<Self>, id: PartitionId) -> PublishedHere {
+        if let Some(partition) = self.partition(id) {
+            partition.publishers.fetch_add(1, Ordering::AcqRel);
+        }
+        PublishedHere { tail: self.clone(), id }
+    }
+
+    /// Takes rows of the log, in order of position, without a gap between them.
+    fn take(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision) {
+        let Some(partition) = self.partition(id) else { return };
+        let Some(first) = rows.first().map(|row| row.position) else { return self.learn(id, revision) };
         let events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
         let mut wakes = Vec::new();
         {
             let mut state = partition.state.write();
+            if !state.is_known {
+                // The poller finds the end soon.
+                return;
+            }
             state.revision = state.revision.max(revision);
             if first > state.ring.end().next() {
                 drop(state);
@@ -178,8 +303,13 @@ impl Tail {
         }
     }
 
-    /// Takes note that a partition's subscriptions were changed.
+    /// Takes note that a partition's subscriptions were changed here, and hints at it to others.
     pub(crate) fn note(&self, id: PartitionId, revision: Revision) {
+        self.learn(id, revision);
+        self.pokes.note(Poke::Subscriptions(id));
+    }
+
+    fn learn(&self, id: PartitionId, revision: Revision) {
         let Some(partition) = self.partition(id) else { return };
         let mut state = partition.state.write();
         if revision > state.revision {
@@ -250,8 +380,9 @@ impl Tail {
         let receiver = self.partition(place.partition).map(|partition| {
             let mut state = partition.state.write();
             let sequence = state.ring.last(place.no).unwrap_or_default();
-            let resets = self.resets.load(Ordering::Acquire);
-            state.watches.entry(place.no).or_insert_with(|| watch::Sender::new(Tip { sequence, resets })).subscribe()
+            let (resets, moves) = (self.resets.load(Ordering::Acquire), state.moves);
+            let tip = Tip { sequence, resets, moves };
+            state.watches.entry(place.no).or_insert_with(|| watch::Sender::new(tip)).subscribe()
         });
         Watch { tail: self.clone(), key: Key::Tenant(place), receiver }
     }
@@ -292,7 +423,7 @@ impl Tail {
     }
 
     /// Compares the log's heads with what memory holds, again and again.
-    async fn poll(&self, bounds: Bounds) {
+    async fn poll(&self, shard: ShardNo, bounds: Bounds, idle_with_bus: Duration) {
         let mut pace = Pace::new(bounds);
         let mut failures = Pace::new(Bounds::FAILURE);
         let mut failing = false;
@@ -302,22 +433,25 @@ impl Tail {
             tokio::time::sleep(delay).await;
             // Taken before the heads are asked for: a head below this end means that the log itself became shorter.
             let ends = self.ends();
-            if looked.0.elapsed() >= QUIET {
+            if shard == ShardNo(0) && looked.0.elapsed() >= QUIET {
                 self.give_back(&looked.1, &ends);
                 looked = (Instant::now(), ends.clone());
             }
-            match self.store.heads().await {
+            match self.store.heads_of(shard).await {
                 Ok(heads) => {
                     if std::mem::take(&mut failing) {
                         failures.reset();
-                        tracing::info!("the log can be read again");
+                        tracing::info!(%shard, "the log can be read again");
                     }
                     delay = pace.found(self.compare(&ends, &heads));
+                    if delay >= bounds.idle && self.bus.as_ref().is_some_and(|bus| bus.is_connected()) {
+                        delay = idle_with_bus;
+                    }
                 }
                 Err(error) => {
                     counter!(names::TAIL_FAILED).increment(1);
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%error, "the log's heads cannot be read");
+                        tracing::warn!(%shard, %error, "the log's heads cannot be read");
                     }
                     delay = failures.found(0);
                 }
@@ -337,10 +471,17 @@ impl Tail {
     }
 
     /// Sends fillers to where the log is ahead; returns in how many partitions it is.
-    fn compare(&self, ends: &[Position], heads: &[Head]) -> usize {
+    fn compare(&self, ends: &[Position], heads: &[(PartitionId, Head)]) -> usize {
         let mut ahead = 0;
         let mut lag = 0;
-        for ((partition, end), head) in self.partitions.iter().zip(ends).zip(heads) {
+        for (id, head) in heads {
+            let at = id.0 as usize;
+            let (Some(partition), Some(end)) = (self.partitions.get(at), ends.get(at)) else { continue };
+            self.moved(partition, *head);
+            if !partition.state.read().is_known {
+                self.find(partition, *head);
+                continue;
+            }
             if head.position < *end {
                 self.reset(partition, *head);
                 continue;
@@ -366,13 +507,47 @@ impl Tail {
     /// every reader checks where it stands.
     fn reset(&self, partition: &Partition, head: Head) {
         tracing::error!(head = %head.position, "the log is shorter than it was: acknowledged events were lost by the database");
+        self.begin(partition, head);
+    }
+
+    /// The end of a partition whose database was not heard from before.
+    fn find(&self, partition: &Partition, head: Head) {
+        partition.state.write().is_known = true;
+        self.begin(partition, head);
+    }
+
+    fn begin(&self, partition: &Partition, head: Head) {
         let resets = self.resets.fetch_add(1, Ordering::AcqRel) + 1;
         let mut state = partition.state.write();
         state.ring.clear(head.position);
         (state.revision, state.resets) = (head.revision, resets);
         partition.tell(&state);
+        let moves = state.moves;
         for watch in state.watches.values() {
-            watch.send_replace(Tip { sequence: Sequence(0), resets });
+            watch.send_replace(Tip { sequence: Sequence(0), resets, moves });
+        }
+    }
+
+    /// A tenant moved away from a partition or to it: what is remembered of places is forgotten first, then readers ask
+    /// where theirs lives.
+    fn moved(&self, partition: &Partition, head: Head) {
+        if partition.state.read().moves >= head.moves {
+            return;
+        }
+        self.places.forget();
+        let mut state = partition.state.write();
+        state.moves = head.moves;
+        for watch in state.watches.values() {
+            watch.send_modify(|tip| tip.moves = head.moves);
+        }
+    }
+
+    /// Forgets the events of a partition that are in memory, but not where it ends.
+    pub(crate) fn forget(&self, id: PartitionId) {
+        if let Some(partition) = self.partition(id) {
+            let mut state = partition.state.write();
+            let end = state.ring.end();
+            state.ring.clear(end);
         }
     }
 
@@ -382,16 +557,16 @@ impl Tail {
         let mut failures = Pace::new(Bounds::FAILURE);
         loop {
             partition.behind.notified().await;
-            loop {
+            while partition.state.read().is_known {
                 let end = partition.state.read().ring.end();
                 match self.store.tail(id, end, FILL).await {
                     Ok(slice) if slice.events.is_empty() => {
-                        self.note(id, slice.revision);
+                        self.learn(id, slice.revision);
                         break;
                     }
                     Ok(slice) => {
                         counter!(names::TAIL_FILLED).increment(slice.events.len() as u64);
-                        self.publish(id, slice.events, slice.revision);
+                        self.take(id, slice.events, slice.revision);
                         if partition.state.read().ring.end() > end {
                             failures.reset();
                             continue;
@@ -416,6 +591,25 @@ impl Partition {
         let mark = Mark { end: state.ring.end(), revision: state.revision, resets: state.resets };
         self.mark.send_if_modified(|told| std::mem::replace(told, mark) != mark);
     }
+}
+
+/// The head of each partition, in order; none of those whose database does not answer. Home must.
+async fn heads(store: &Arc<dyn Store>) -> Result<Vec<Option<Head>>> {
+    let mut heads = vec![None; store.log().partitions as usize];
+    for shard in 0..store.shards().max(1) {
+        match store.heads_of(ShardNo(shard)).await {
+            Ok(found) => {
+                for (id, head) in found {
+                    if let Some(slot) = heads.get_mut(id.0 as usize) {
+                        *slot = Some(head);
+                    }
+                }
+            }
+            Err(error) if shard == 0 => return Err(error),
+            Err(error) => tracing::warn!(shard, %error, "the heads of one of the log's databases cannot be read yet"),
+        }
+    }
+    Ok(heads)
 }
 
 fn default_poll(backend: Backend) -> Bounds {

@@ -12,6 +12,7 @@ use tidings_event::{PartitionId, Revision};
 use tokio::time::timeout;
 
 use super::{CALL_MAX, HAND_OVER_MAX, NatsBus, late, unavailable};
+use crate::message::Behind;
 use crate::subject::partition_subjects;
 use crate::{BusError, BusHealth, Entry, Last, Result, StreamEnd, event_subject, message, stream_name};
 
@@ -67,10 +68,10 @@ impl NatsBus {
         let state = self.settle_stream(partition).await?.state;
         let message = state.last_sequence;
         if state.messages == 0 {
-            return Ok(StreamEnd { message, last: Last::None });
+            return Ok(StreamEnd { message, first: None, last: Last::None });
         }
         let Some(found) = self.last_kept(partition, state.first_sequence, message).await? else {
-            return Ok(StreamEnd { message, last: Last::None });
+            return Ok(StreamEnd { message, first: None, last: Last::None });
         };
         let last = match (message::position(&found.headers), message::digest_of(&found.headers)) {
             (Some(position), Some(digest)) if message::is_of(self.log, &found.headers) => {
@@ -78,7 +79,13 @@ impl NatsBus {
             }
             _ => Last::Foreign,
         };
-        Ok(StreamEnd { message, last })
+        let oldest = self.stream(partition).await?.get_raw_message(state.first_sequence).await;
+        let first = match oldest {
+            Ok(oldest) if message::is_of(self.log, &oldest.headers) => message::position(&oldest.headers),
+            // It may have become too old since the stream was asked.
+            _ => None,
+        };
+        Ok(StreamEnd { message, first, last })
     }
 
     /// The last message that is still there. Single ones may have been deleted, so a bounded number is looked at.
@@ -94,8 +101,8 @@ impl NatsBus {
         Ok(None)
     }
 
-    /// All but the last are sent without asking for an answer: each names its predecessor, so the last one is stored only
-    /// if all before it were. The connection keeps them in order.
+    /// All but the last are sent without asking for an answer: each names its predecessor, by number and by id, so the last
+    /// one is stored only if all before it were. The connection keeps them in order.
     pub(super) async fn write(
         &self,
         partition: PartitionId,
@@ -105,29 +112,31 @@ impl NatsBus {
     ) -> Result<u64> {
         let Some((last, others)) = events.split_last() else { return Ok(behind) };
         let payload_max = self.client.max_payload();
-        let message = |entry: &Entry<'_>, number| {
+        let message = |entry: &Entry<'_>, behind| {
             let event = &entry.recorded.event;
             let subject = event_subject(&self.options.prefix, partition, &event.tenant, &event.event_type);
-            let (headers, body) = message::write(&self.key, self.log, revision, *entry, number, payload_max);
+            let (headers, body) = message::write(&self.key, self.log, revision, *entry, behind, payload_max);
             (subject, headers, body)
         };
-        let mut number = behind;
+        let mut behind = Behind { number: behind, position: None };
         for entry in others {
-            let (subject, headers, body) = message(entry, number);
+            let (subject, headers, body) = message(entry, behind);
             // The bound on the way to the connection: a broker that stands still stops the publisher here.
             let sent = timeout(CALL_MAX, self.client.publish_with_headers(subject, headers, body)).await;
             sent.map_err(|_| late())?.map_err(unavailable)?;
-            number += 1;
+            behind = Behind { number: behind.number + 1, position: Some(entry.recorded.position) };
         }
-        let (subject, headers, body) = message(last, number);
+        let (subject, headers, body) = message(last, behind);
         let message = PublishMessage::build().headers(headers).payload(body);
         let answer = async { self.jetstream.send_publish(subject, message).await?.await };
         match timeout(CALL_MAX + HAND_OVER_MAX, answer).await {
             // Then everything before it is where it should be, too.
-            Ok(Ok(ack)) if ack.sequence == number + 1 && !ack.duplicate => Ok(ack.sequence),
+            Ok(Ok(ack)) if ack.sequence == behind.number + 1 && !ack.duplicate => Ok(ack.sequence),
             Ok(Ok(_)) => Err(BusError::Moved),
             Ok(Err(error)) => Err(match error.kind() {
-                PublishErrorKind::WrongLastSequence | PublishErrorKind::StreamNotFound => BusError::Moved,
+                PublishErrorKind::WrongLastSequence
+                | PublishErrorKind::WrongLastMessageId
+                | PublishErrorKind::StreamNotFound => BusError::Moved,
                 _ => unavailable(error),
             }),
             Err(_) => Err(late()),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
+use tidings_bus::Poke;
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::judge::Catalog;
 use tidings_catalog::limits;
@@ -145,6 +146,7 @@ impl Catalogs {
             Ok(CatalogOutcome::Changed { revision, appended }) => {
                 shared.feeds.tail.publish_all(appended);
                 shared.catalog.holder.changed(base.revision, revision, changed.to_vec()).await;
+                shared.pokes.note(Poke::Catalog);
                 tracing::info!(
                     revision = revision.0,
                     entries = changed.len(),

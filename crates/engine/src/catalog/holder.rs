@@ -10,12 +10,12 @@ use parking_lot::{Mutex, RwLock};
 use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::judge::Catalog;
 use tidings_store::{CatalogRevision, EntryKey, EntryRow, Error, Result, Store};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::count;
 use crate::metrics as names;
-use crate::pump::sleep_unless;
 
 /// Entries that one read takes, about.
 const READ_AT_ONCE: usize = 500;
@@ -51,6 +51,8 @@ pub(crate) struct Holder {
     /// Held by who brings the snapshot up to date.
     updating: tokio::sync::Mutex<()>,
     problem: Mutex<Option<String>>,
+    /// Something hints at a change that another node made.
+    poked: Notify,
 }
 
 impl Holder {
@@ -63,6 +65,7 @@ impl Holder {
             idle: AtomicBool::new(true),
             updating: tokio::sync::Mutex::new(()),
             problem: Mutex::new(None),
+            poked: Notify::new(),
         });
         holder.catch_up().await?;
         Ok(holder)
@@ -92,8 +95,15 @@ impl Holder {
 
     /// Looks for changes that other nodes made, again and again, until the engine ends.
     pub(crate) async fn run(self: Arc<Self>, every: Duration, ending: CancellationToken) {
-        // Nodes that were started together shall not ask together.
-        while sleep_unless(every.mul_f64(0.9 + 0.2 * crate::dice::fraction()), &ending).await {
+        loop {
+            // Nodes that were started together shall not ask together.
+            let delay = every.mul_f64(0.9 + 0.2 * crate::dice::fraction());
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => return,
+                () = self.poked.notified() => {}
+                () = tokio::time::sleep(delay) => {}
+            }
             let looked = tokio::select! {
                 biased;
                 () = ending.cancelled() => return,
@@ -113,6 +123,11 @@ impl Holder {
                 _ => {}
             }
         }
+    }
+
+    /// Looks at once.
+    pub(crate) fn poke(&self) {
+        self.poked.notify_one();
     }
 
     async fn look(&self) -> Result<()> {
