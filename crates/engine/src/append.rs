@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use metrics::{Histogram, counter, gauge, histogram};
+use parking_lot::Mutex;
 use tidings_core::append::{self as decision, Guard, Prepared, Request};
 use tidings_event::log::{Mark, Receipt, Verdict};
 use tidings_event::{Event, PartitionId, Salt, Sequence, TenantId, TenantNo, Violation, hash_data};
@@ -60,6 +61,7 @@ impl Appender {
                     tail: tail.clone(),
                     observed: observed.clone(),
                     queues: queues.clone(),
+                    places: places.clone(),
                     partition: PartitionId(partition),
                     tracer: tracer.clone(),
                     seconds: histogram!(names::APPEND_SECONDS),
@@ -87,9 +89,9 @@ impl Appender {
         let place = self.places.of(&first.tenant).await?;
         let size = size(&events);
         let queue = self.queue(place.partition)?;
-        queue.reserve(size).map_err(turned_away)?;
+        queue.reserve(place.no, size).map_err(turned_away)?;
         let events = events.into_iter().map(|event| prepare(event, place.no)).collect();
-        let answer = self.fill(queue, vec![Request { events }], size, false);
+        let answer = self.fill(queue, place.no, vec![Request { events }], size, false);
         match settled(answer).await?.pop() {
             Some(Verdict::Appended(receipts)) => Ok(receipts),
             Some(Verdict::Conflict(indexes)) => Err(AppendError::Conflict { indexes }),
@@ -113,20 +115,20 @@ impl Appender {
     ) -> Result<Vec<Result<Receipt, NotTaken>>, AppendError> {
         let count = events.len();
         let places = self.places_of(&events).await?;
-        let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
+        let mut parts = Parts::new();
         for (index, judged) in events.into_iter().enumerate() {
             let place = place_in(&places, &judged.event)?;
-            let part = parts.entry(place.partition).or_default();
+            let part = parts.entry((place.partition, place.no)).or_default();
             part.size.events += 1;
             part.size.bytes += weight(&judged.event);
             part.indexes.push(vec![index]);
             part.requests.push(Request { events: vec![prepare(judged, place.no)] });
         }
         let mut answers = Vec::with_capacity(parts.len());
-        for (partition, part) in parts {
+        for ((partition, tenant), part) in parts {
             let queue = self.queue(partition)?;
-            queue.reserve_when_drained(part.size).await?;
-            answers.push((part.indexes, self.fill(queue, part.requests, part.size, true)));
+            queue.reserve_when_drained(tenant, part.size).await?;
+            answers.push((part.indexes, self.fill(queue, tenant, part.requests, part.size, true)));
         }
         let mut outcomes = vec![Err(NotTaken::IdTaken); count];
         for (indexes, answer) in answers {
@@ -160,39 +162,40 @@ impl Appender {
         self.queues.iter().for_each(Queue::close);
     }
 
-    /// Splits a call into one request for each tenant, queues them partition by partition, and joins the answers.
+    /// Splits a call into one request for each tenant, queues them, and joins the answers.
     async fn append_to_many(&self, events: Vec<Judged>) -> Result<Vec<Receipt>, AppendError> {
         let count = events.len();
         let places = self.places_of(&events).await?;
         let parts = split(events, &places)?;
         self.reserve_all(&parts)?;
         let mut answers = Vec::with_capacity(parts.len());
-        for (partition, part) in parts {
-            answers.push((part.indexes, self.fill(self.queue(partition)?, part.requests, part.size, false)));
+        for ((partition, tenant), part) in parts {
+            let queue = self.queue(partition)?;
+            answers.push((part.indexes, self.fill(queue, tenant, part.requests, part.size, false)));
         }
         join(count, answers).await
     }
 
     /// Queues requests for which there is room.
-    fn fill(&self, queue: &Queue, requests: Vec<Request>, size: Size, pumped: bool) -> Answer {
+    fn fill(&self, queue: &Queue, tenant: TenantNo, requests: Vec<Request>, size: Size, pumped: bool) -> Answer {
         let (reply, answer) = oneshot::channel();
         let traced = if self.tracer.is_on() { traced(&self.tracer, &requests, pumped) } else { None };
-        queue.fill(Item { requests, size, since: Instant::now(), traced, reply });
+        queue.fill(Item { tenant, requests, size, since: Instant::now(), traced, reply });
         answer
     }
 
     /// Room for all parts, or for none of them.
-    fn reserve_all(&self, parts: &BTreeMap<PartitionId, Part>) -> Result<(), AppendError> {
-        let mut reserved: Vec<(&Queue, Size)> = Vec::with_capacity(parts.len());
-        for (partition, part) in parts {
+    fn reserve_all(&self, parts: &Parts) -> Result<(), AppendError> {
+        let mut reserved: Vec<(&Queue, TenantNo, Size)> = Vec::with_capacity(parts.len());
+        for ((partition, tenant), part) in parts {
             let answer = self.queue(*partition).and_then(|queue| {
-                queue.reserve(part.size).map_err(turned_away)?;
+                queue.reserve(*tenant, part.size).map_err(turned_away)?;
                 Ok(queue)
             });
             match answer {
-                Ok(queue) => reserved.push((queue, part.size)),
+                Ok(queue) => reserved.push((queue, *tenant, part.size)),
                 Err(error) => {
-                    reserved.into_iter().for_each(|(queue, size)| queue.release(size));
+                    reserved.into_iter().for_each(|(queue, tenant, size)| queue.release(tenant, size));
                     return Err(error);
                 }
             }
@@ -247,7 +250,10 @@ impl From<Event> for Judged {
     }
 }
 
-/// What a call wants of one partition.
+/// What a call wants, by partition and tenant.
+type Parts = BTreeMap<(PartitionId, TenantNo), Part>;
+
+/// What a call wants for one tenant.
 #[derive(Default)]
 struct Part {
     requests: Vec<Request>,
@@ -259,20 +265,18 @@ struct Part {
 type Answer = oneshot::Receiver<Result<Vec<Verdict>, AppendError>>;
 
 /// One request for each tenant, in the partition where the tenant lives.
-fn split(events: Vec<Judged>, places: &HashMap<TenantId, Place>) -> Result<BTreeMap<PartitionId, Part>, AppendError> {
-    let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
-    let mut requests: HashMap<TenantNo, usize> = HashMap::new();
+fn split(events: Vec<Judged>, places: &HashMap<TenantId, Place>) -> Result<Parts, AppendError> {
+    let mut parts = Parts::new();
     for (index, judged) in events.into_iter().enumerate() {
         let place = place_in(places, &judged.event)?;
-        let part = parts.entry(place.partition).or_default();
-        let request = *requests.entry(place.no).or_insert_with(|| {
-            part.requests.push(Request { events: Vec::new() });
-            part.indexes.push(Vec::new());
-            part.requests.len() - 1
+        let part = parts.entry((place.partition, place.no)).or_insert_with(|| Part {
+            requests: vec![Request { events: Vec::new() }],
+            indexes: vec![Vec::new()],
+            size: Size::default(),
         });
         part.size.events += 1;
         part.size.bytes += weight(&judged.event);
-        if let (Some(request), Some(indexes)) = (part.requests.get_mut(request), part.indexes.get_mut(request)) {
+        if let (Some(request), Some(indexes)) = (part.requests.first_mut(), part.indexes.first_mut()) {
             request.events.push(prepare(judged, place.no));
             indexes.push(index);
         }
@@ -347,7 +351,8 @@ pub(crate) fn prepare(judged: impl Into<Judged>, tenant_no: TenantNo) -> Prepare
     Prepared { event, tenant_no, salt, data_hash, mark, guard }
 }
 
-fn weight(event: &Event) -> usize {
+/// What an event takes in memory, about: what quotas and queues count.
+pub(crate) fn weight(event: &Event) -> usize {
     event.data.as_bytes().len() + ENVELOPE_BYTES
 }
 
@@ -370,6 +375,7 @@ struct Committer {
     tail: Arc<Tail>,
     observed: Arc<Observed>,
     queues: Arc<[Queue]>,
+    places: Arc<Places>,
     partition: PartitionId,
     tracer: Tracer,
     seconds: Histogram,
@@ -392,21 +398,37 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self, items: Vec<Item>) {
-        let mut requests = Vec::with_capacity(items.len());
-        let mut callers = Vec::with_capacity(items.len());
-        let mut traced = Vec::new();
-        for item in items {
-            callers.push(Caller { requests: item.requests.len(), since: item.since, reply: item.reply });
-            traced.extend(item.traced);
-            requests.extend(item.requests);
+    async fn commit(&mut self, mut items: Vec<Item>) {
+        while !items.is_empty() {
+            items = self.commit_here(items).await;
         }
-        histogram!(names::COMMIT_CALLS).record(count(callers.len()));
+    }
+
+    /// Commits, and settles all that was taken. Where tenants have moved nothing is written: what is theirs goes to where
+    /// they live, and the rest is returned.
+    async fn commit_here(&mut self, mut items: Vec<Item>) -> Vec<Item> {
+        let counts: Vec<usize> = items.iter().map(|item| item.requests.len()).collect();
+        let requests: Vec<Request> = items.iter_mut().flat_map(|item| std::mem::take(&mut item.requests)).collect();
+        histogram!(names::COMMIT_CALLS).record(count(items.len()));
         let keys = decision::keys(&requests);
-        let decide: Decide = Box::new(move |view| decision::plan(view, requests, now()));
+        let undecided = Arc::new(Mutex::new(Some(requests)));
+        let decide: Decide = Box::new({
+            let undecided = undecided.clone();
+            move |view| decision::plan(view, undecided.lock().take().unwrap_or_default(), now())
+        });
         let began = Instant::now();
         let outcome = self.store.append(self.partition, keys, decide).await;
         histogram!(names::COMMIT_SECONDS).record(began.elapsed());
+        let left = undecided.lock().take();
+        if let (Err(tidings_store::Error::Moved(elsewhere)), Some(left)) = (&outcome, left) {
+            return self.redirect(items, counts, left, &elsewhere.0);
+        }
+        let mut callers = Vec::with_capacity(items.len());
+        let mut traced = Vec::new();
+        for (item, requests) in items.into_iter().zip(counts) {
+            callers.push(Caller { requests, since: item.since, reply: item.reply });
+            traced.extend(item.traced);
+        }
         match outcome {
             Ok(appended) => {
                 if !traced.is_empty() {
@@ -416,6 +438,22 @@ impl Committer {
             }
             Err(error) => self.fail(&error, callers),
         }
+        Vec::new()
+    }
+
+    /// Sends what belongs to tenants that moved to where they live; returns the rest.
+    fn redirect(&self, items: Vec<Item>, counts: Vec<usize>, requests: Vec<Request>, moved: &[TenantNo]) -> Vec<Item> {
+        let mut requests = requests.into_iter();
+        let mut rest = Vec::with_capacity(items.len());
+        for (mut item, count) in items.into_iter().zip(counts) {
+            item.requests.extend(requests.by_ref().take(count));
+            if moved.contains(&item.tenant) {
+                tokio::spawn(forward(self.places.clone(), self.queues.clone(), item));
+            } else {
+                rest.push(item);
+            }
+        }
+        rest
     }
 
     /// Readers first, callers second: whoever was answered finds its event on this node's feed.
@@ -450,6 +488,33 @@ impl Committer {
         self.tail.look(self.partition);
         for Caller { reply, .. } in callers {
             let _gone = reply.send(Err(AppendError::Store(error.clone())));
+        }
+    }
+}
+
+/// Puts an item where its tenant lives by now; its caller waits for the answer all the while.
+async fn forward(places: Arc<Places>, queues: Arc<[Queue]>, item: Item) {
+    let tenant =
+        item.requests.iter().find_map(|request| request.events.first()).map(|first| first.event.tenant.clone());
+    let place = match tenant {
+        Some(tenant) => places.look(&tenant).await,
+        None => Ok(None),
+    };
+    let queue = match place {
+        Ok(Some(place)) => queues.get(place.partition.0 as usize).ok_or_else(lost),
+        Ok(None) => Err(lost()),
+        Err(error) => Err(AppendError::Store(error)),
+    };
+    let reserved = match queue {
+        Ok(queue) => {
+            queue.reserve_when_drained(item.tenant, item.size).await.map(|()| queue).map_err(AppendError::from)
+        }
+        Err(error) => Err(error),
+    };
+    match reserved {
+        Ok(queue) => queue.fill(item),
+        Err(error) => {
+            let _gone = item.reply.send(Err(error));
         }
     }
 }

@@ -92,6 +92,7 @@ struct Placed {
     /// The last sequence that the store was seen to hold; the watch may know of more.
     head: Sequence,
     resets: u64,
+    moves: u64,
 }
 
 impl FeedReader {
@@ -234,14 +235,24 @@ impl State {
 impl Placed {
     async fn open(feeds: &Feeds, tenant: &TenantId, place: Place) -> Result<(Self, TenantRow), FeedError> {
         let mut watch = feeds.tail.watch(place);
-        let resets = watch.look().resets;
+        let Tip { resets, moves, .. } = watch.look();
         let row = row(&*feeds.store, tenant).await?;
-        Ok((Self { place, watch, head: row.head, resets }, row))
+        Ok((Self { place, watch, head: row.head, resets, moves }, row))
     }
 
     /// The last sequence that is known of, never below one that a caller of append was told on this node.
     async fn tip(&mut self, feeds: &Feeds, tenant: &TenantId, after: Sequence) -> Result<Sequence, FeedError> {
-        let tip = self.watch.look();
+        let mut tip = self.watch.look();
+        if tip.moves != self.moves {
+            // The watch comes first here too; where the tenant stayed, this costs a look.
+            let place = feeds.places.look(tenant).await?.ok_or_else(|| FeedError::Store(no_row()))?;
+            if place == self.place {
+                self.moves = tip.moves;
+            } else {
+                *self = Self::open(feeds, tenant, place).await?.0;
+                tip = self.watch.look();
+            }
+        }
         if tip.resets != self.resets {
             let row = row(&*feeds.store, tenant).await?;
             if after > row.head {

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
 use crate::limits::{BODIES_BYTES_MAX, REQUESTS_MAX, SCANS_MAX, STREAMS_MAX, TENANT_SCANS_MAX, TENANT_STREAMS_MAX};
+use crate::telemetry::HTTP_STREAMS;
 
 /// How many may be in at once.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +67,7 @@ impl Admission {
     /// A place for a feed reader that waits or streams. One tenant's readers cannot take all of them.
     pub(crate) fn stream(&self, tenant: &TenantId) -> Result<StreamPlace, Failure> {
         let place = self.streams.take(tenant)?;
-        metrics::gauge!("tidings_http_streams").increment(1.0);
+        metrics::gauge!(HTTP_STREAMS).increment(1.0);
         Ok(StreamPlace { _place: place })
     }
 
@@ -140,7 +141,7 @@ pub(crate) struct StreamPlace {
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        metrics::gauge!("tidings_http_streams").decrement(1.0);
+        metrics::gauge!(HTTP_STREAMS).decrement(1.0);
     }
 }
 

@@ -8,7 +8,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use tidings_engine::trace::TraceContext;
 use tidings_event::{ErrorCode, Mint, SystemMint};
 use tokio::time::Instant;
 
@@ -20,6 +21,9 @@ use crate::operations;
 
 /// Names a request in the log and in its answer.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How much of a tenant's name a line of the log repeats.
+const TENANT_CHARS_MAX: usize = 255;
 
 /// Routes that take no place among the requests: the feed takes one by itself, of the kind that fits, and operators
 /// must see how a server stands that is at its limit.
@@ -34,6 +38,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
+    let told = Told::of(&request);
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
 
@@ -46,18 +51,55 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let status = response.status();
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         let request_id = id.to_str().unwrap_or_default();
-        if status.is_server_error() {
-            tracing::error!(request_id, %method, route, status = status.as_u16(), cause, "a request failed");
+        let (tenant, trace_id) = (told.tenant(route), told.trace_id());
+        let status = status.as_u16();
+        if status >= 500 {
+            tracing::error!(request_id, tenant, trace_id, %method, route, status, cause, "a request failed");
         } else {
-            tracing::debug!(request_id, %method, route, status = status.as_u16(), cause, "a request was refused");
+            tracing::debug!(request_id, tenant, trace_id, %method, route, status, cause, "a request was refused");
         }
     }
+    tracing::debug!(
+        target: "tidings_server::access",
+        request_id = id.to_str().unwrap_or_default(),
+        tenant = told.tenant(route),
+        trace_id = told.trace_id(),
+        %method,
+        route,
+        status = status.as_u16(),
+        ms = started.elapsed().as_secs_f64() * 1e3,
+        "answered"
+    );
     if let Some(Denied { who, tenant }) = response.extensions_mut().remove() {
         app.engine.denied(&who, tenant.as_ref(), &format!("{method} {route}"));
     }
     app.requests.record(route, &method, status.as_u16(), started.elapsed());
     response.headers_mut().insert(X_REQUEST_ID, id);
     response
+}
+
+/// What a request says of itself that a line of the log repeats. Never its query: it may hold a cursor.
+struct Told {
+    uri: Uri,
+    traceparent: Option<HeaderValue>,
+}
+
+impl Told {
+    fn of(request: &Request) -> Self {
+        Self { uri: request.uri().clone(), traceparent: request.headers().get("traceparent").cloned() }
+    }
+
+    /// The tenant in the path, as it was written there.
+    fn tenant(&self, route: &str) -> Option<&str> {
+        let segment = route.split('/').position(|segment| segment == "{tenant}")?;
+        let tenant = self.uri.path().split('/').nth(segment)?;
+        tenant.get(..tenant.len().min(TENANT_CHARS_MAX))
+    }
+
+    /// The id of the trace that the request belongs to.
+    fn trace_id(&self) -> Option<String> {
+        Some(TraceContext::parse(self.traceparent.as_ref()?.to_str().ok()?)?.trace.to_string())
+    }
 }
 
 /// Runs an operation within its time, and answers for it when it panics.

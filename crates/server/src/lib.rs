@@ -21,6 +21,7 @@ mod members;
 mod negotiate;
 mod operations;
 mod query;
+mod ratelimit;
 mod render;
 mod selections;
 mod serve;
@@ -33,7 +34,7 @@ pub use app::ServerOptions;
 pub use document::openapi;
 pub(crate) use document::problems;
 pub use serve::serve;
-pub use telemetry::install_metrics;
+pub use telemetry::{install_metrics, metrics_reference};
 
 use tidings_engine::Engine;
 
@@ -44,7 +45,10 @@ pub fn router(engine: Engine, options: ServerOptions) -> axum::Router {
 }
 
 fn build(engine: Engine, options: ServerOptions, bounds: admission::Bounds) -> (axum::Router, app::App) {
-    let (routes, document) = operations::routes().split_for_parts();
+    let (mut routes, document) = operations::routes().split_for_parts();
+    if !engine.answers_calls() {
+        routes = operations::state_routes().split_for_parts().0;
+    }
     let document = document::complete(document);
     let app = app::assemble(engine, options, bounds, document::to_bytes(&document));
     let router = routes

@@ -20,9 +20,12 @@ use crate::limits::{
     CONNECTION_REQUESTS_MAX, CONNECTIONS_MAX, DRAIN_ON_SHUTDOWN_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX,
     WRITE_STALL_TIMEOUT,
 };
+use crate::telemetry::HTTP_CONNECTIONS;
 
 /// How often the metrics recorder folds what was counted into its buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the metrics are told whether the node is ready.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(15);
 /// What an accept that failed for want of resources waits before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of answers that one HTTP/2 stream may have waiting to be sent.
@@ -48,11 +51,17 @@ pub async fn serve(
     };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut upkeep = tokio::time::interval(UPKEEP_INTERVAL);
+    let mut health = tokio::time::interval(HEALTH_INTERVAL);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             _ = upkeep.tick() => app.metrics.run_upkeep(),
+            _ = health.tick() => {
+                let engine = app.engine.clone();
+                // It tells the metrics what it finds.
+                server.tasks.spawn(async move { drop(engine.health().await) });
+            }
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => server.spawn(stream, place),
                 Err(error) => {
@@ -95,7 +104,7 @@ impl Server {
         let connection = self.graceful.watch(connection);
         let abandon = self.abandon.clone();
         self.tasks.spawn(async move {
-            let gauge = metrics::gauge!("tidings_http_connections");
+            let gauge = metrics::gauge!(HTTP_CONNECTIONS);
             gauge.increment(1.0);
             tokio::select! {
                 ended = connection => if let Err(error) = ended {

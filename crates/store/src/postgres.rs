@@ -15,16 +15,21 @@ mod entries;
 mod failure;
 mod flight;
 mod keys;
+mod leases;
 mod marks;
+mod moves;
 mod observed;
 #[cfg(test)]
 mod plans;
 mod pool;
+mod pooled;
+mod quotas;
 mod read;
 mod replays;
 mod routers;
 mod search;
-mod setup;
+pub(crate) mod setup;
+pub(crate) mod shards;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -39,7 +44,7 @@ use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId
 
 use crate::names::Names;
 use crate::{
-    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, ReadLimit, Result, Search, Store,
+    Append, Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit, Result, Search, Store,
     TailSlice, TenantRow,
 };
 use address::Address;
@@ -67,6 +72,10 @@ pub struct PostgresStore {
     connections: Arc<Connections>,
     names: Arc<Names>,
     log: LogInfo,
+    /// The partitions that it holds, rising.
+    partitions: Vec<PartitionId>,
+    /// The log has other databases too.
+    is_part: bool,
 }
 
 impl PostgresStore {
@@ -75,10 +84,32 @@ impl PostgresStore {
         if options.partitions == 0 || options.partitions > crate::PARTITIONS_MAX {
             return Err(Error::Unusable(format!("a log has 1 to {} partitions", crate::PARTITIONS_MAX)));
         }
+        let mut store = Self::open(url, &options, &setup::Part::Home { partitions: options.partitions }).await?;
+        match shards::names(store.connections.reader().await?).await? {
+            names if names.is_empty() => {
+                store.is_part = false;
+                Ok(store)
+            }
+            names => Err(Error::Unusable(format!(
+                "its log has shards that the configuration does not name: {}",
+                names.join(", ")
+            ))),
+        }
+    }
+
+    /// Appends that go into a transaction here, and those to partitions of the log's other databases.
+    fn split(&self, appends: Vec<Append>) -> (Vec<Append>, Vec<Append>) {
+        appends.into_iter().partition(|append| !self.is_part || self.partitions.contains(&append.partition))
+    }
+
+    /// Opens one of a log's databases.
+    pub(crate) async fn open(url: &str, options: &PostgresOptions, part: &setup::Part) -> Result<Self> {
         let address = Address::parse(url).map_err(|reason| Error::Unusable(format!("the URL is wrong: {reason}")))?;
-        let log = setup::prepare(&address, options.partitions).await?;
+        let (log, partitions) = setup::prepare(&address, part).await?;
         let connections = Arc::new(Connections::new(&address, options.connections, options.patience)?);
-        Ok(Self { connections, names: Arc::default(), log })
+        let number = |id: i32| u32::try_from(id).map(PartitionId).map_err(|_| crate::row::corrupt("partition"));
+        let partitions = partitions.into_iter().map(number).collect::<Result<_>>()?;
+        Ok(Self { connections, names: Arc::default(), log, partitions, is_part: true })
     }
 }
 
@@ -92,6 +123,10 @@ impl Store for PostgresStore {
         self.log
     }
 
+    fn connections(&self) -> Option<crate::ConnectionCounts> {
+        Some(self.connections.counts())
+    }
+
     async fn durability(&self) -> Result<Durability> {
         setup::durability(self.connections.reader().await?).await
     }
@@ -101,7 +136,7 @@ impl Store for PostgresStore {
     }
 
     async fn place(&self, tenants: &[(TenantId, PartitionId)]) -> Result<Vec<TenantRow>> {
-        if let Some((name, partition)) = tenants.iter().find(|(_, partition)| partition.get() >= self.log.partitions) {
+        if let Some((name, partition)) = tenants.iter().find(|(_, at)| !self.partitions.contains(at)) {
             return Err(Error::Broken(format!("tenant {name} cannot live in partition {partition}: there is none")));
         }
         let rows = tenants::place(self.connections.writer().await?, tenants).await?;
@@ -129,6 +164,10 @@ impl Store for PostgresStore {
 
     async fn heads(&self) -> Result<Vec<Head>> {
         read::heads(self.connections.reader().await?).await
+    }
+
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
+        self.move_within(tenant, to).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::{self, SourceSetting};
 use super::mask::{MASK, mask_url};
-use super::setting::{Group, Kind, SETTINGS, Setting};
+use super::setting::{Group, Kind, SETTINGS, STANDARD, Setting};
 
 /// The file that is read from the data directory.
 pub(crate) const FILE_NAME: &str = "tidings.toml";
@@ -72,6 +72,8 @@ pub(crate) struct Layers {
     pub(crate) file: Option<PathBuf>,
     /// Variables that begin with `TIDINGS_` and mean nothing here.
     pub(crate) strange: Vec<String>,
+    /// Standard variables whose values cannot be used, and why.
+    ignored: Vec<String>,
 }
 
 /// What the surroundings hold, handed in so that tests need no environment of their own.
@@ -94,12 +96,16 @@ impl Layers {
         let mut problems = Vec::new();
         let file = locate(around);
         let read = file.as_deref().map(|path| read_file(path, &mut problems)).unwrap_or_default();
-        let values = SETTINGS.iter().map(|setting| resolve(setting, around, file.as_deref(), &read, &mut problems));
+        let mut ignored = Vec::new();
+        let values = SETTINGS.iter().map(|setting| {
+            let value = resolve(setting, around, file.as_deref(), &read, &mut problems);
+            if value.origin == Origin::Default { standard(value, around.env, &mut ignored) } else { value }
+        });
         let values: Vec<InForce> = values.collect();
         let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == name) || name == FILE_ENV;
         let strange = around.env.keys().filter(|name| name.starts_with("TIDINGS_") && !known(name));
         let strange = strange.cloned().collect();
-        if problems.is_empty() { Ok(Self { values, file, strange }) } else { Err(Invalid(problems)) }
+        if problems.is_empty() { Ok(Self { values, file, strange, ignored }) } else { Err(Invalid(problems)) }
     }
 
     /// One setting.
@@ -137,7 +143,8 @@ impl Layers {
         let hint = |name: &str| nearest(name, &names).map_or(String::new(), |near| format!("; did you mean {near}?"));
         // Only what is close to a setting is a likely slip; other programs may have variables of their own.
         let slips = self.strange.iter().filter(|name| nearest(name, &names).is_some());
-        slips.map(|name| format!("the environment variable {name} is not a setting{}", hint(name))).collect()
+        let slips = slips.map(|name| format!("the environment variable {name} is not a setting{}", hint(name)));
+        slips.chain(self.ignored.iter().cloned()).collect()
     }
 }
 
@@ -156,26 +163,36 @@ fn locate(around: &Surroundings<'_>) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-#[derive(Debug, Default)]
-struct FileValues {
-    texts: BTreeMap<String, String>,
-    sources: Option<Vec<SourceSetting>>,
+/// What a file sets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FileValues {
+    pub(super) texts: BTreeMap<String, String>,
+    pub(super) sources: Option<Vec<SourceSetting>>,
 }
 
 fn read_file(path: &Path, problems: &mut Vec<String>) -> FileValues {
-    let mut found = FileValues::default();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    match std::fs::read_to_string(path) {
+        Ok(text) => read_text(path, &text, problems),
         Err(error) => {
             problems.push(format!("{}: cannot be read: {error}", path.display()));
-            return found;
+            FileValues::default()
         }
-    };
+    }
+}
+
+/// Reads the text of a file. What is wrong is told by its place, never by quoting the file, which may hold secrets.
+pub(super) fn read_text(path: &Path, text: &str, problems: &mut Vec<String>) -> FileValues {
+    let mut found = FileValues::default();
     match text.parse::<toml::Table>() {
         Ok(table) => flatten("", &table, &mut found, &mut |problem| {
             problems.push(format!("{}: {problem}", path.display()));
         }),
-        Err(error) => problems.push(format!("{}: {}", path.display(), error.to_string().trim_end())),
+        Err(error) => {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let (line, column) =
+                (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+            problems.push(format!("{}: line {line}, column {column}: {}", path.display(), error.message().trim_end()));
+        }
     }
     found
 }
@@ -280,6 +297,20 @@ fn resolve(
         problems.push(format!("{} ({}): {reason}", setting.name, value.origin));
     }
     value
+}
+
+/// A value of OpenTelemetry's variables for a setting that has none of its own, where it can be used.
+fn standard(default: InForce, env: &BTreeMap<String, String>, ignored: &mut Vec<String>) -> InForce {
+    let setting = default.setting;
+    let Some((_, name)) = STANDARD.iter().find(|(of, _)| *of == setting.name) else { return default };
+    let Some(text) = env.get(*name).filter(|text| !text.is_empty()) else { return default };
+    match check::check(setting, text) {
+        Ok(()) => InForce { text: text.clone(), origin: Origin::Environment(name), ..default },
+        Err(reason) => {
+            ignored.push(format!("the environment variable {name} is left out: {reason}"));
+            default
+        }
+    }
 }
 
 /// The name that is fewest slips away, if it is close enough to be meant.

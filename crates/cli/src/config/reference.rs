@@ -87,6 +87,8 @@ fn shape(kind: Kind, unit: &str) -> String {
         Kind::Ranges => "address ranges, with commas between".to_owned(),
         Kind::Ports => "port numbers, with commas between".to_owned(),
         Kind::Proxy => "`http://host:port` or `socks5://host:port`".to_owned(),
+        Kind::Share => "a number from 0 to 1".to_owned(),
+        Kind::SecretPairs => "`key=value`, with commas between".to_owned(),
         Kind::Node => "letters, digits, `-`, `_` and `.`, at most 63".to_owned(),
         Kind::Sources => "`name=url`, with commas between".to_owned(),
         Kind::Absent(_) => "none".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -27,6 +28,8 @@ pub(crate) struct Receiver {
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
     pub(crate) status: u16,
+    /// The seconds for which it asks to be left alone, if it does.
+    pub(crate) retry_after: Option<Duration>,
     /// The first bytes of the body.
     pub(crate) body: Bytes,
     /// From the beginning of the request to the end of the answer.
@@ -103,12 +106,13 @@ impl Receiver {
                     break;
                 }
             }
-            Ok((response.status().as_u16(), Bytes::from(read)))
+            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            Ok((response.status().as_u16(), asked.map(Duration::from_secs), Bytes::from(read)))
         };
         let done = tokio::time::timeout(self.timeout, exchange).await;
         let took = begun.elapsed();
         match done {
-            Ok(Ok((status, body))) => Ok(Answered { status, body, took }),
+            Ok(Ok((status, retry_after, body))) => Ok(Answered { status, retry_after, body, took }),
             Ok(Err(reason)) => Err(Unanswered { reason, took }),
             Err(_) => Err(Unanswered { reason: format!("no whole answer within {} s", self.timeout.as_secs()), took }),
         }

@@ -106,3 +106,62 @@ async fn every_command_and_every_definition_of_the_catalog_guide_is_right() {
         assert!(shown.contains(promised), "'{promised}' is not in:\n{shown}");
     }
 }
+
+const SCALE_OUT: &str = include_str!("../../../../docs/scale-out.md");
+
+/// Ends what a guide started in the background, however the test ends.
+struct Started(std::path::PathBuf);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for n in 1..=3 {
+            let Ok(pid) = std::fs::read_to_string(self.0.join(format!("node{n}.pid"))) else { continue };
+            if let Some(pid) = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw) {
+                // It may have ended by itself.
+                let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
+/// The packages are there and their services are the tests' own; everything after that is done as the page says.
+#[tokio::test]
+async fn three_nodes_come_up_as_the_guide_says_and_two_go_on_without_the_third() {
+    let server = tidings_testkit::Postgres::start();
+    let database = server.database().await;
+    let broker = tidings_testkit::Nats::start();
+    let dir = tempfile::tempdir().unwrap();
+    let started = Started(dir.path().to_owned());
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_tidings")).parent().unwrap().display();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let ports: Vec<String> = (0..3).map(|_| tidings_testkit::free_port().to_string()).collect();
+    let (mut shown, mut done) = (Vec::new(), String::from("set -eu\n"));
+    for (language, block) in blocks(SCALE_OUT) {
+        assert_eq!(language, "sh");
+        if block.contains("sudo ") {
+            continue;
+        }
+        let block = block
+            .replace("postgres://tidings:change-me@127.0.0.1/tidings", &database.url())
+            .replace("nats://127.0.0.1:4222", &broker.url())
+            .replace("741$n", "$(cat port$n)");
+        let block = ports.iter().zip(1..).fold(block, |block, (port, n)| block.replace(&format!("741{n}"), port));
+        for (port, n) in ports.iter().zip(1..) {
+            std::fs::write(dir.path().join(format!("port{n}")), port).unwrap();
+        }
+        // What a terminal remembers from block to block: variables, and nothing that ran.
+        let mut bash = Command::new("bash");
+        bash.arg("-c").arg(format!("{done}{block}")).current_dir(dir.path()).env_clear().env("PATH", &path);
+        let ran = run(bash, "").await;
+        assert_eq!(ran.code, Some(0), "{block}\n{ran:#?}");
+        shown.push(ran.stdout);
+        for line in block.lines().filter(|line| line.starts_with(". ") || line.starts_with("export TIDINGS_")) {
+            done.push_str(line);
+            done.push('\n');
+        }
+    }
+    drop(started);
+    let nodes: Vec<&String> = shown.iter().filter(|text| text.contains("router")).collect();
+    assert_eq!(nodes.len(), 2, "{shown:#?}");
+    assert!(shown.iter().any(|text| text.contains("sales.lead.created")), "{shown:#?}");
+}

@@ -50,6 +50,11 @@ const COMMANDS: &[&[&str]] = &[
     &["listen"],
     &["verify-consumer"],
     &["doctor"],
+    &["log"],
+    &["log", "check"],
+    &["log", "renew"],
+    &["backup"],
+    &["restore"],
     &["config"],
     &["config", "show"],
 ];

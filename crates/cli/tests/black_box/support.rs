@@ -15,11 +15,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The binary, with nothing of this process's settings.
 pub(crate) fn tidings(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDINGS_")) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.env_remove("DEMO_SECONDS").env("NO_COLOR", "1").env("COLUMNS", "110").args(args);
     command
+}
+
+fn is_setting(name: &str) -> bool {
+    name.starts_with("TIDINGS_") || name.starts_with("OTEL_")
 }
 
 /// What a command came to.

@@ -179,7 +179,7 @@ impl Catalogs {
         match event(row) {
             Ok(event) => Ok(self.engine.shared.catalog.door.judge_again(event, as_is).await?),
             Err(violation) => {
-                tracing::warn!(tenant = %row.tenant, no = row.no, why = violation.message,
+                tracing::warn!(tenant = %row.tenant, event_id = %row.event_id, no = row.no, why = violation.message,
                     "an event in quarantine cannot be read");
                 Ok(Err(vec![violation]))
             }

@@ -16,7 +16,7 @@ use super::guard::StateGuard;
 use super::pool::{Broke, Pool, Work};
 use super::today;
 use crate::append::Judged;
-use crate::{AppendError, metrics as names};
+use crate::{AppendError, metrics as names, trace};
 
 /// Events that are judged by one thread, one after the other; more are judged by several.
 const CHUNK_EVENTS: usize = 64;
@@ -132,7 +132,15 @@ pub(super) fn judge_one(catalog: &Catalog, event: &Event, today: jiff::civil::Da
 
 /// That an event could not be judged, because judging it panicked.
 pub(super) fn not_judged(event: &Event) -> Violation {
-    tracing::error!(event_type = %event.event_type, version = %event.version, "judging an event panicked");
+    tracing::error!(
+        tenant = %event.tenant,
+        event_id = %event.id,
+        correlation_id = %event.metadata.correlation_id,
+        trace_id = trace::id_of(event),
+        event_type = %event.event_type,
+        version = %event.version,
+        "judging an event panicked"
+    );
     Violation {
         path: "/data".to_owned(),
         code: code::RULE_NOT_JUDGED,

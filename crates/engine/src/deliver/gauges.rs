@@ -2,9 +2,10 @@
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tidings_core::deliver::Answer;
-use tidings_event::PartitionId;
 use tidings_event::delivery::AttemptResult;
+use tidings_event::{PartitionId, Timestamp};
 
+use crate::append::now;
 use crate::metrics as names;
 
 pub(super) struct Gauges {
@@ -12,10 +13,16 @@ pub(super) struct Gauges {
     refused: Counter,
     failed: Counter,
     seconds: Histogram,
+    delay: Histogram,
     pub(super) lag: Gauge,
     pub(super) in_flight: Gauge,
     pub(super) lanes_behind: Gauge,
-    pub(super) circuits_open: Gauge,
+    pub(super) lag_events: Gauge,
+    pub(super) lag_seconds: Gauge,
+    pub(super) closed: Gauge,
+    pub(super) throttled: Gauge,
+    pub(super) open: Gauge,
+    owned: Gauge,
     pub(super) retries: Gauge,
     pub(super) commits: Counter,
     pub(super) commit_seconds: Histogram,
@@ -24,18 +31,34 @@ pub(super) struct Gauges {
 impl Gauges {
     pub(super) fn new(partition: PartitionId) -> Self {
         let of = || partition.to_string();
-        Self {
+        let gauges = Self {
             delivered: counter!(names::DELIVERIES, "outcome" => "delivered"),
             refused: counter!(names::DELIVERIES, "outcome" => "refused"),
             failed: counter!(names::DELIVERIES, "outcome" => "failed"),
             seconds: histogram!(names::DELIVERY_SECONDS),
+            delay: histogram!(names::DELIVERY_DELAY),
             lag: gauge!(names::ROUTER_LAG, "partition" => of()),
             in_flight: gauge!(names::DELIVERIES_IN_FLIGHT, "partition" => of()),
             lanes_behind: gauge!(names::LANES_BEHIND, "partition" => of()),
-            circuits_open: gauge!(names::CIRCUITS_OPEN, "partition" => of()),
+            lag_events: gauge!(names::LANE_LAG_EVENTS, "partition" => of()),
+            lag_seconds: gauge!(names::LANE_LAG_SECONDS, "partition" => of()),
+            closed: gauge!(names::CIRCUITS, "partition" => of(), "state" => "closed"),
+            throttled: gauge!(names::CIRCUITS, "partition" => of(), "state" => "throttled"),
+            open: gauge!(names::CIRCUITS, "partition" => of(), "state" => "open"),
+            owned: gauge!(names::ROUTER_OWNED, "partition" => of()),
             retries: gauge!(names::RETRIES_WAITING, "partition" => of()),
             commits: counter!(names::ROUTE_COMMITS),
             commit_seconds: histogram!(names::ROUTE_COMMIT_SECONDS),
+        };
+        gauges.owned.set(1);
+        gauges
+    }
+
+    /// A first attempt: how long after the event was recorded it came to be delivered.
+    pub(super) fn first_answered(&self, answer: &Answer, recorded_at: Timestamp) {
+        if matches!(answer.result, AttemptResult::Status(200..=299)) {
+            let since = now().as_micros().saturating_sub(recorded_at.as_micros()).max(0);
+            self.delay.record(since as f64 / 1e6);
         }
     }
 
@@ -53,8 +76,8 @@ impl Gauges {
 impl Drop for Gauges {
     /// A partition that another node has, or nobody, has nothing to show here.
     fn drop(&mut self) {
-        for gauge in [&self.lag, &self.in_flight, &self.lanes_behind, &self.circuits_open, &self.retries] {
-            gauge.set(0);
-        }
+        let work = [&self.lag, &self.in_flight, &self.lanes_behind, &self.retries, &self.lag_events, &self.lag_seconds];
+        let lanes = [&self.closed, &self.throttled, &self.open, &self.owned];
+        work.into_iter().chain(lanes).for_each(|gauge| gauge.set(0));
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::owner::Ended;
 use super::read::item;
 use super::run::{Done, Run, spawn};
+use super::traced;
 use crate::FeedEvent;
 use crate::tail::Stretch;
 
@@ -41,8 +42,11 @@ impl Run {
         }
         for event in &stretch.events {
             self.routing.index.matches(&event.recorded, &mut self.lanes);
+            if let Some(context) = self.means.tracer.of(&event.recorded.event) {
+                traced::routed(&self.means.tracer, context, &event.recorded, self.lanes.len());
+            }
             if !self.lanes.is_empty() {
-                self.router.offer(&item(event), event.recorded.tenant_no, &self.lanes, now);
+                self.router.offer(&item(event, self.partition), event.recorded.tenant_no, &self.lanes, now);
             }
         }
         if let Some(last) = stretch.events.last() {
@@ -146,9 +150,18 @@ impl Run {
     }
 
     /// Takes changes of subscriptions.
-    pub(super) fn changed(&mut self, changes: tidings_store::Result<RoutingChanges>, now: Timestamp) {
+    pub(super) fn changed(
+        &mut self,
+        changes: tidings_store::Result<RoutingChanges>,
+        now: Timestamp,
+    ) -> Result<(), Ended> {
         let since = self.updating.take().unwrap_or(self.commits);
         match changes {
+            // What is held here is not all that belongs here, or more than that; nothing more is sent by it.
+            Ok(changes) if changes.moves != self.moves => {
+                tracing::info!(partition = %self.partition, "a tenant moved; the router begins again");
+                return Err(Ended::Fenced);
+            }
             Ok(mut changes) => {
                 let redrives = std::mem::take(&mut changes.redrives);
                 self.apply(changes, now);
@@ -165,6 +178,7 @@ impl Run {
                 self.redrives_at = Some(self.update_at);
             }
         }
+        Ok(())
     }
 
     /// Brings index and lanes in line with what was changed.

@@ -105,7 +105,7 @@ impl Routing {
             let (sender, until) = match Sender::of(&known.row, &means.secrets, &means.egress, now) {
                 Ok((sender, until)) => (Ok(Arc::new(sender)), until),
                 Err(reason) => {
-                    tracing::warn!(endpoint = %known.row.id, reason, "an endpoint cannot be sent to");
+                    tracing::warn!(tenant = %known.row.tenant, endpoint = %known.row.id, reason, "an endpoint cannot be sent to");
                     (Err(Arc::from(reason)), None)
                 }
             };
@@ -212,7 +212,7 @@ impl Known {
     /// Reads a row. One that cannot be read is not delivered to, but loses nothing: its lane stands still.
     fn of(row: EndpointRow) -> Self {
         let unreadable = |reason: &str| {
-            tracing::error!(endpoint = %row.id, reason, "an endpoint cannot be read; its deliveries wait");
+            tracing::error!(tenant = %row.tenant, endpoint = %row.id, reason, "an endpoint cannot be read; its deliveries wait");
         };
         let mut running = row.status == EndpointStatus::Active;
         let settings = Kept::of(&row).map(|kept| kept.settings).unwrap_or_else(|reason| {

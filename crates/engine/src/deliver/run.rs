@@ -11,7 +11,7 @@ use tidings_core::deliver::{Answer, LaneLook, Limits, ReadDone, Router};
 use tidings_event::delivery::Failure;
 use tidings_event::{LaneNo, PartitionId, Position, Revision, Sequence, Timestamp};
 use tidings_store::{RoutingChanges, ShardNo};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,7 @@ use crate::append::{count, now as wall};
 use crate::lanes::{LaneStatus, WORST};
 use crate::places::Place;
 use crate::tail::{Mark, Stretch};
+use crate::watch;
 
 /// Results that are taken before anything else has its turn.
 const RESULTS: usize = 256;

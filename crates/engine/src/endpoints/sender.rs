@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 use tidings_event::signature::Signer;
-use tidings_event::{Sequence, Timestamp, cloudevents};
+use tidings_event::{EndpointId, Sequence, Timestamp, cloudevents};
 use tidings_store::EndpointRow;
 
 use super::types::{CloudEventsMode, Format, Kept};
@@ -30,6 +30,8 @@ const HEADERS_EACH: usize = 8;
 
 /// All that is needed to send to an endpoint, worked out once for each change of it.
 pub(crate) struct Sender {
+    /// The endpoint's public id.
+    pub(crate) id: EndpointId,
     pub(crate) target: Target,
     pub(crate) signer: Signer,
     /// The same in every request.
@@ -67,6 +69,7 @@ impl Sender {
             headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?);
         }
         let sender = Self {
+            id: row.id.clone(),
             target,
             signer,
             headers,
@@ -146,8 +149,8 @@ impl Sender {
 mod tests {
     use tidings_event::signature::{Secret, Verifier};
     use tidings_event::{
-        Data, Digest, EndpointId, EndpointNo, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded,
-        Revision, Salt, Source, SourceKind, TenantId, TenantNo, Text, Version,
+        Data, Digest, EndpointNo, Event, EventId, EventType, Metadata, PartitionId, Position, Recorded, Revision, Salt,
+        Source, SourceKind, TenantId, TenantNo, Text, Version,
     };
     use tidings_store::{EndpointStatus, SelectionRow};
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tidings_catalog::judge::Catalog;
 use tidings_catalog::mint::CurrentMint;
 use tidings_core::reconcile::{Probe, ProbeError, Stored, stale_after_s};
-use tidings_engine::{AppendError, Error, IntentState};
+use tidings_engine::{AppendError, Error, IntentState, Way};
 use tidings_event::{ErrorCode, Event, Rejection, SystemMint, Violation, parse_event};
 
 use crate::app::App;
@@ -17,16 +17,20 @@ use crate::auth::Producer;
 use crate::body::{collect, expect_json};
 use crate::failure::Failure;
 use crate::limits::SMALL_BODY_BYTES_MAX;
+use crate::ratelimit::charge;
+use crate::telemetry::ingest::Ingest;
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, IntentConflict, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
-    EventInvalid, EventRejected, StorageUnavailable, SourceUnavailable);
+    EventInvalid, EventRejected, RateLimited, StorageUnavailable, SourceUnavailable);
 
 /// Create an intent
 ///
 /// The first step for a producer that has no outbox: say what is about to happen, make the change, then confirm (or
 /// discard) the intent. Should neither come, the probe is asked once the intent is stale: the change has happened →
 /// confirmed; it has not → discarded; cannot tell → kept and reported. Repeating the same intent is safe.
+///
+/// Intents count against quotas of their own, as large as those of events, and are refused and told alike.
 ///
 /// The event is judged by the catalog now, as `POST /v1/events` would judge it, so that it is not refused later.
 #[utoipa::path(
@@ -41,12 +45,31 @@ pub(crate) async fn create_intent(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    expect_json(&headers)?;
-    let body = collect(&app.admission, &headers, body, SMALL_BODY_BYTES_MAX).await?;
-    let (event, stored) = parse(&body.bytes, &app.engine.catalog())?;
+    let mut trace = Ingest::begin(&app.engine, &headers, "/v1/intents");
+    let answer = create(&app, &producer, &headers, body, &mut trace).await;
+    trace.end(&answer);
+    answer
+}
+
+async fn create(
+    app: &App,
+    producer: &Producer,
+    headers: &HeaderMap,
+    body: Body,
+    trace: &mut Ingest<'_>,
+) -> Result<Response, Failure> {
+    expect_json(headers)?;
+    let body = collect(&app.admission, headers, body, SMALL_BODY_BYTES_MAX).await?;
+    let (mut event, stored) = parse(&body.bytes, &app.engine.catalog())?;
+    trace.carry(std::slice::from_mut(&mut event));
     producer.check(std::slice::from_ref(&event), |_| "/event".to_owned())?;
     let source_key = event.id.to_string();
-    let state = app.engine.create_intent(&producer.emitter(), event, &stored).await.map_err(refused)?;
+    let charged = charge(app, Way::Intents, std::slice::from_ref(&event))?;
+    let created = app.engine.create_intent(&producer.emitter(), event, &stored).await;
+    charged.tell(created.map_err(refused).and_then(|state| answer(source_key, state)))
+}
+
+fn answer(source_key: String, state: IntentState) -> Result<Response, Failure> {
     let state = match state {
         IntentState::Intent => "intent",
         IntentState::Confirmed => "confirmed",

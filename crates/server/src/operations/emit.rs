@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use tidings_catalog::judge::Catalog;
 use tidings_catalog::mint::CurrentMint;
-use tidings_engine::AppendError;
+use tidings_engine::{AppendError, Way};
 use tidings_event::log::Receipt;
 use tidings_event::{Batch, ErrorCode, EventId, Rejection, SystemMint, TenantId, Violation, cloudevents, parse_batch};
 
@@ -18,11 +18,13 @@ use crate::body::{collect, media_type, unsupported};
 use crate::failure::Failure;
 use crate::json;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
+use crate::ratelimit::charge;
 use crate::members::refusal;
+use crate::telemetry::ingest::Ingest;
 use crate::wire;
 
 crate::problems!(Problems: BodyMalformed, EventIdConflict, RequestTimeout, BatchTooLarge, BodyTooLarge,
-    ContentTypeUnsupported, EventInvalid, EventIdsRequired, EventRejected, EventQuarantined, StorageUnavailable);
+    ContentTypeUnsupported, EventInvalid, EventIdsRequired, EventRejected, EventQuarantined, RateLimited, StorageUnavailable);
 
 /// Emit events
 ///
@@ -32,6 +34,12 @@ crate::problems!(Problems: BodyMalformed, EventIdConflict, RequestTimeout, Batch
 /// A request is judged as a whole: one bad event and nothing is written. Events are written atomically per tenant. A
 /// request over several tenants must carry its own ids, so that repeating it after a failure completes it. Repeating
 /// events with the same ids and content is safe: they are answered with the sequences they have, as duplicates.
+///
+/// A request that would bring more of a tenant than the tenant may send is refused whole (`rate_limited`) and charged
+/// nothing. Where a tenant has a quota the answer tells how it stands: `RateLimit-Policy` and `RateLimit`, for each
+/// policy and tenant (`pk`). Events that are in the log already count like others.
+///
+/// A request with a `traceparent` header (W3C Trace Context) lends it to events that carry none of their own.
 ///
 /// Events are judged by the catalog: by the definition of their type and version (the type's current version where an
 /// event names none). As the policies say, an event that breaks a rule is refused (`event_rejected`), kept in quarantine
@@ -52,17 +60,35 @@ pub(crate) async fn emit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let kind = Kind::of(&headers)?;
-    let body = collect(&app.admission, &headers, body, EVENTS_BODY_BYTES_MAX).await?;
-    let batch = kind.parse(&headers, &body.bytes, &app.engine.catalog())?;
+    let mut trace = Ingest::begin(&app.engine, &headers, "/v1/events");
+    let answer = take_in(&app, &producer, &headers, body, &mut trace).await;
+    trace.end(&answer);
+    answer
+}
+
+async fn take_in(
+    app: &App,
+    producer: &Producer,
+    headers: &HeaderMap,
+    body: Body,
+    trace: &mut Ingest<'_>,
+) -> Result<Response, Failure> {
+    let kind = Kind::of(headers)?;
+    let body = collect(&app.admission, headers, body, EVENTS_BODY_BYTES_MAX).await?;
+    let mut batch = kind.parse(headers, &body.bytes, &app.engine.catalog())?;
+    trace.carry(&mut batch.events);
     let place = Place { in_array: kind == Kind::CloudEventsBatch || (kind == Kind::Native && is_array(&body.bytes)) };
     producer.check(&batch.events, |index| place.path(index))?;
     if !batch.ids_given && spans_tenants(&batch) {
         return Err(ids_required());
     }
     let names: Vec<(EventId, TenantId)> = batch.events.iter().map(|e| (e.id.clone(), e.tenant.clone())).collect();
-    let receipts = app.engine.emit(&producer.emitter(), batch.events).await.map_err(|error| refused(error, place))?;
-    Ok(json::bytes(StatusCode::CREATED, write(&names, &receipts)))
+    let charged = charge(app, Way::Events, &batch.events)?;
+    let emitted = app.engine.emit(&producer.emitter(), batch.events).await;
+    charged.tell(match emitted {
+        Ok(receipts) => Ok(json::bytes(StatusCode::CREATED, write(&names, &receipts))),
+        Err(error) => Err(refused(error, place)),
+    })
 }
 
 /// How the events are written in the request.

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::app::App;
 use crate::json;
+use crate::telemetry::process;
 
 /// Read the counters
 ///
@@ -16,5 +17,8 @@ use crate::json;
     security(()),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    json::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", app.metrics.render())
+    json::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", {
+        process::observe(app.engine.backend());
+        app.metrics.render()
+    })
 }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::address::Address;
 use super::failure::{closed, of_pool};
 use super::pooled::{Borrowed, Prepared};
-use crate::{Error, Result};
+use crate::{ConnectionCounts, Error, Result};
 
 /// What every connection is set to.
 ///
@@ -61,6 +61,16 @@ impl Connections {
             .map_err(|error| Error::Broken(error.to_string()))?;
         let borrowed = pooled.then(Arc::default);
         Ok(Self { pool, reads: Arc::new(Semaphore::new(connections - writers)), patience, borrowed })
+    }
+
+    /// How they stand.
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        let status = self.pool.status();
+        ConnectionCounts {
+            idle: status.available,
+            used: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+        }
     }
 
     /// A connection to write on.
@@ -122,6 +132,10 @@ impl Lease {
             Ok(value) => {
                 self.done();
                 Ok(value)
+            }
+            Err(moved @ Error::Moved(_)) if self.batch_execute("ROLLBACK").await.is_ok() => {
+                self.done();
+                Err(moved)
             }
             Err(Error::Broken(reason)) if self.batch_execute("ROLLBACK").await.is_ok() => {
                 self.done();
