@@ -92,7 +92,7 @@ impl Checker {
                 let refused = witnesses.databases.iter().find_map(|(_, database)| database.waiting().1.pop());
                 refused.map(|reason| format!("an outbox row was refused: {reason}"))
             })
-            .or_else(|| deliveries::judge(&self.books, &self.log, witnesses.receivers, calm));
+            .or_else(|| deliveries::judge(&self.books, &self.log, witnesses.receivers, &self.universe, calm));
         if let Some(broken) = broken {
             self.universe.breaks(format_args!("{broken}"));
         }

@@ -90,10 +90,12 @@ impl Node {
             .expect("a runtime without IO needs nothing of the machine");
         let (universe, chaos) = (&outside.universe, outside.plan.chaos);
         let place = {
+            // Outside of it there is another clock.
             let _inside = runtime.enter();
-            Place::begin(&self.name, self.boots, universe, chaos, &self.lasting, self.dice.fork())
+            let place = Place::begin(&self.name, self.boots, universe, chaos, &self.lasting, self.dice.fork());
+            place.trace(format_args!("starts"));
+            place
         };
-        place.trace(format_args!("starts"));
         let engine = Arc::<Mutex<Option<Engine>>>::default();
         let (slot, here) = (engine.clone(), place.clone());
         let store: Arc<dyn Store> =

@@ -76,11 +76,6 @@ impl Database {
         self.tables.lock().changes.insert(key.to_owned());
     }
 
-    /// Whether the change was made.
-    pub fn is_changed(&self, key: &str) -> bool {
-        self.tables.lock().changes.contains(key)
-    }
-
     /// Confirms or discards an intent by its producer.
     pub fn resolve(&self, key: &str, confirm: bool) -> IntentAnswer {
         let mut tables = self.tables.lock();
@@ -161,6 +156,14 @@ impl OutboxSource for NodeSource {
                 })
                 .map(|(id, row)| outbox_row(*id, row))
                 .collect()
+        })
+        .await
+    }
+
+    async fn waiting_before(&self, id: i64) -> Result<u64, SourceError> {
+        self.call("outbox_waiting_before", false, |tables| {
+            let waiting = tables.rows.range(..id).filter(|(_, row)| row.intent.is_none() && row.error.is_none());
+            waiting.count() as u64
         })
         .await
     }

@@ -45,8 +45,6 @@ pub struct Taken {
     pub sequence: u64,
     pub id: String,
     pub number: u64,
-    /// How many faults there had been in the world by then.
-    pub faults: u64,
 }
 
 /// All that endpoints of one simulation are.
@@ -170,7 +168,6 @@ impl NodePeers {
             sequence,
             id: id.to_owned(),
             number: body["data"]["n"].as_u64().unwrap_or_default(),
-            faults: place.universe.faults_in_all(),
         };
         self.receivers.taken.lock().entry(url.to_owned()).or_default().push(taken);
     }

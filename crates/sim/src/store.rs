@@ -137,6 +137,10 @@ impl Store for NodeStore {
         self.call("heads", Kind::Read, self.inner.heads()).await
     }
 
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<tidings_store::MoveOutcome> {
+        self.inner.move_tenant(tenant, to).await
+    }
+
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
         self.call("feed", Kind::Read, self.inner.feed(tenant, after, limit)).await
     }

@@ -1,6 +1,6 @@
 //! What all of a simulation shares: its clock, its trace, its count of faults, and the first promise that was broken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub struct Universe {
     faulty: AtomicBool,
     trace: Mutex<Trace>,
     faults: Mutex<BTreeMap<&'static str, u64>>,
+    /// When there were any, in microseconds, each second once.
+    fault_times: Mutex<BTreeSet<u64>>,
     broken: Mutex<Option<String>>,
 }
 
@@ -45,6 +47,7 @@ impl Universe {
             faulty: AtomicBool::new(true),
             trace: Mutex::new(Trace { hash: Sha256::new(), lines: 0, kept: keep.then(Vec::new) }),
             faults: Mutex::default(),
+            fault_times: Mutex::default(),
             broken: Mutex::default(),
         })
     }
@@ -109,6 +112,7 @@ impl Universe {
     /// Counts a fault, and writes it into the trace.
     pub fn fault(&self, at_us: u64, kind: &'static str, where_: fmt::Arguments<'_>) {
         *self.faults.lock().entry(kind).or_default() += 1;
+        self.fault_times.lock().insert(at_us / 1_000_000);
         self.trace(at_us, format_args!("fault {kind} {where_}"));
     }
 
@@ -118,10 +122,10 @@ impl Universe {
         self.faults.lock().clone()
     }
 
-    /// How many faults there were.
+    /// Whether there was a fault between two moments, give or take a second.
     #[must_use]
-    pub fn faults_in_all(&self) -> u64 {
-        self.faults.lock().values().sum()
+    pub fn had_faults(&self, from_us: u64, to_us: u64) -> bool {
+        self.fault_times.lock().range(from_us / 1_000_000..=to_us / 1_000_000 + 1).next().is_some()
     }
 
     /// A promise was broken; the first one that was is kept.

@@ -11,7 +11,6 @@ use crate::receivers::Receivers;
 /// What an endpoint wants from some sequence on.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    pub after: u64,
     types: Vec<String>,
 }
 
@@ -90,7 +89,7 @@ impl Books {
                 let after = selection["after"].as_u64().unwrap_or_default();
                 let types = selection["types"].as_array().into_iter().flatten();
                 let types = types.filter_map(|name| name.as_str().map(str::to_owned)).collect();
-                endpoint.wishes.insert(after, Wish { after, types });
+                endpoint.wishes.insert(after, Wish { types });
             }
         }
         Ok(())

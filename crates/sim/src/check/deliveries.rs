@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books::{Books, Endpoint};
 use super::log::Log;
 use crate::receivers::{Receivers, Taken};
+use crate::universe::Universe;
 
 /// What is wrong with the deliveries of a whole run, once all is quiet.
-pub fn judge(books: &Books, log: &Log, receivers: &Receivers, calm: bool) -> Option<String> {
+pub fn judge(books: &Books, log: &Log, receivers: &Receivers, universe: &Universe, calm: bool) -> Option<String> {
     books.endpoints.iter().filter(|(_, endpoint)| endpoint.status != "deleted").find_map(|(no, endpoint)| {
         receivers.taken(&endpoint.url, |taken| {
             let dead = |sequence| books.dead.contains(&(*no, sequence));
             content(endpoint, log, taken)
                 .or_else(|| complete(endpoint, log, taken, dead))
                 .or_else(|| in_order(endpoint, log, taken, dead))
-                .or_else(|| without_reason(endpoint, taken, calm))
+                .or_else(|| without_reason(endpoint, taken, universe, calm))
         })
     })
 }
@@ -71,13 +72,15 @@ fn in_order(endpoint: &Endpoint, log: &Log, taken: &[Taken], dead: impl Fn(u64) 
     None
 }
 
-/// Whether what came again has a reason: some fault between its first coming and the next.
-fn without_reason(endpoint: &Endpoint, taken: &[Taken], calm: bool) -> Option<String> {
+/// For how long a fault has consequences: a lease and a drain, and then some.
+const AFTERMATH_US: u64 = 12_000_000;
+
+/// Whether what came again has a reason: some fault not long before.
+fn without_reason(endpoint: &Endpoint, taken: &[Taken], universe: &Universe, calm: bool) -> Option<String> {
     let mut first: BTreeMap<u64, &Taken> = BTreeMap::new();
     for one in taken {
         if let Some(before) = first.get(&one.sequence)
-            && (calm || before.faults == one.faults)
-            && one.at_us.saturating_sub(before.at_us) > 0
+            && (calm || !universe.had_faults(before.at_us.saturating_sub(AFTERMATH_US), one.at_us))
         {
             return Some(format!("{} got {} again without a reason: {before:?}, {one:?}", endpoint.url, one.sequence));
         }

@@ -8,17 +8,19 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::connection::Opening;
+use super::inline::Inline;
 use super::writer::closed;
 use crate::{Error, Result};
 
 /// A bounded set of reading connections, opened when they are first needed.
-pub(super) struct Readers {
-    pool: Arc<Pool>,
-    permits: Arc<Semaphore>,
-    size: u32,
+pub(super) enum Readers {
+    /// On threads that may block.
+    Threads { pool: Arc<Pool>, permits: Arc<Semaphore>, size: u32 },
+    /// On the connection that writes, by whoever calls.
+    Inline(Arc<Inline>),
 }
 
-struct Pool {
+pub(super) struct Pool {
     opening: Opening,
     idle: Mutex<Vec<Connection>>,
 }
@@ -27,7 +29,7 @@ impl Readers {
     pub(super) fn new(opening: Opening, size: usize) -> Self {
         let size = u32::try_from(size.min(1_024)).unwrap_or(1);
         let permits = Arc::new(Semaphore::new(size as usize));
-        Self { pool: Arc::new(Pool { opening, idle: Mutex::new(Vec::new()) }), permits, size }
+        Self::Threads { pool: Arc::new(Pool { opening, idle: Mutex::new(Vec::new()) }), permits, size }
     }
 
     /// Runs a read on a connection of its own. What it sees is what was committed when it began its transaction.
@@ -36,12 +38,16 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let patience: Duration = self.pool.opening.patience;
-        let permit = tokio::time::timeout(patience, Arc::clone(&self.permits).acquire_owned())
+        let (pool, permits) = match self {
+            Self::Threads { pool, permits, .. } => (pool, permits),
+            Self::Inline(inline) => return inline.run(|connection| work(connection)),
+        };
+        let patience: Duration = pool.opening.patience;
+        let permit = tokio::time::timeout(patience, Arc::clone(permits).acquire_owned())
             .await
             .map_err(|_| Error::unavailable("all readers are busy"))?
             .map_err(|_| closed())?;
-        let pool = Arc::clone(&self.pool);
+        let pool = Arc::clone(pool);
         let read = tokio::task::spawn_blocking(move || {
             let outcome = pool.run(work);
             drop(permit);
@@ -52,11 +58,12 @@ impl Readers {
 
     /// Waits for what is being read, then closes the connections.
     pub(super) async fn close(&self) {
-        if let Ok(all) = self.permits.acquire_many(self.size).await {
-            self.permits.close();
+        let Self::Threads { pool, permits, size } = self else { return };
+        if let Ok(all) = permits.acquire_many(*size).await {
+            permits.close();
             drop(all);
         }
-        self.pool.idle.lock().clear();
+        pool.idle.lock().clear();
     }
 }
 

@@ -1,12 +1,14 @@
 //! The one writer: an operating system's thread with a bounded queue of whole transactions.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::Opening;
+use super::inline::Inline;
 use crate::{Error, Result};
 
 type Job = Box<dyn FnOnce(&mut Seat) + Send>;
@@ -15,9 +17,11 @@ type Job = Box<dyn FnOnce(&mut Seat) + Send>;
 pub(super) type Caller<'a> = &'a dyn Fn() -> bool;
 
 /// Hands transactions to the writer's thread.
-pub(super) struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
-    ended: watch::Receiver<bool>,
+pub(super) enum Writer {
+    /// To a thread of their own.
+    Thread { queue: Mutex<Option<mpsc::Sender<Job>>>, ended: watch::Receiver<bool> },
+    /// To whoever calls.
+    Inline(Arc<Inline>),
 }
 
 impl Writer {
@@ -36,7 +40,7 @@ impl Writer {
                 ending.send_replace(true);
             })
             .map_err(|error| Error::unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue: Mutex::new(Some(sender)), ended })
+        Ok(Self::Thread { queue: Mutex::new(Some(sender)), ended })
     }
 
     /// Runs one transaction. A caller that went away before its turn costs nothing.
@@ -45,6 +49,10 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Connection, Caller<'_>) -> Result<T> + Send + 'static,
     {
+        let queue = match self {
+            Self::Thread { queue, .. } => queue,
+            Self::Inline(inline) => return inline.run(|connection| work(connection, &|| true)),
+        };
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |seat| {
             if reply.is_closed() {
@@ -54,7 +62,7 @@ impl Writer {
             // The caller may have gone meanwhile; then nobody asks.
             let _ = reply.send(outcome);
         });
-        let sent = self.queue.lock().as_ref().map(|queue| queue.try_send(job));
+        let sent = queue.lock().as_ref().map(|queue| queue.try_send(job));
         match sent {
             Some(Ok(())) => {}
             Some(Err(mpsc::error::TrySendError::Full(_))) => {
@@ -67,9 +75,10 @@ impl Writer {
 
     /// Ends the thread after what is queued, and waits for it.
     pub(super) async fn close(&self) {
-        self.queue.lock().take();
+        let Self::Thread { queue, ended } = self else { return };
+        queue.lock().take();
         // An error means that the thread is gone already.
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        let _ = ended.clone().wait_for(|ended| *ended).await;
     }
 }
 
@@ -78,7 +87,7 @@ pub(super) fn closed() -> Error {
 }
 
 /// The connection of a thread, replaced when it is no longer sound.
-struct Seat {
+pub(super) struct Seat {
     opening: Opening,
     connection: Option<Connection>,
 }
@@ -110,7 +119,7 @@ impl Seat {
 }
 
 /// Leaves an open transaction, and asks whether the connection still reads.
-fn is_sound(connection: &Connection) -> bool {
+pub(super) fn is_sound(connection: &Connection) -> bool {
     if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() && !connection.is_autocommit() {
         return false;
     }
