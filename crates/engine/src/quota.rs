@@ -29,7 +29,7 @@ use crate::options::QuotaOptions;
 use crate::pump::sleep_unless;
 use crate::system::{Fact, Kind};
 use crate::{AppendError, Engine, metrics as names};
-use meters::Meters;
+pub(crate) use meters::Meters;
 
 /// Rows that one look takes.
 const READ_AT_ONCE: usize = 1_000;

@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     KeyCreated,
     KeyRevoked,
     AccessDenied,
+    LimitsChanged,
     CatalogChanged,
     OwnershipViolated,
     QuarantineRedriven,
@@ -67,6 +68,7 @@ impl Kind {
             Self::ReplayFinished => "tidings.replay.finished",
             Self::KeyCreated => "tidings.key.created",
             Self::KeyRevoked => "tidings.key.revoked",
+            Self::LimitsChanged => "tidings.tenant.limits_changed",
             Self::AccessDenied => "tidings.access.denied",
             Self::CatalogChanged => "tidings.catalog.changed",
             Self::OwnershipViolated => "tidings.catalog.ownership_violated",
@@ -79,7 +81,8 @@ impl Kind {
     pub(crate) const fn concerns_tenant(self) -> bool {
         matches!(
             self,
-            Self::EndpointDisabled
+            Self::LimitsChanged
+                | Self::EndpointDisabled
                 | Self::SecretRotated
                 | Self::CircuitOpened
                 | Self::CircuitClosed

@@ -7,10 +7,10 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use shop::{Shop, envelope, nothing_more, numbers, quick};
-use support::{Failure, FaultyStore, PATIENCE, reader};
+use shop::{Shop, Writer, envelope, nothing_more, numbers, quick};
+use support::{Failure, FaultyStore, PAGE, PATIENCE, reader};
 use tidings_core::pace::Bounds;
-use tidings_engine::{FeedStart, Options, PLATFORM, PumpOptions};
+use tidings_engine::{FeedStart, Options, OwnQuota, PLATFORM, PumpOptions};
 use tidings_event::{ErrorCode, EventId, Problem};
 use tidings_testkit::Postgres;
 
@@ -84,6 +84,64 @@ in_both_shops! {
         source.until(|status| status.pending == 0).await;
         nothing_more(&mut after).await;
         assert_eq!(after.after().get(), 3);
+        engine.shutdown().await;
+    }
+
+    async fn rows_of_a_tenant_beyond_its_quota_wait_in_order_and_hold_up_nobody(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let engine = shop.engine(&source).await;
+        let slow = OwnQuota { events_per_s: Some(1), ..OwnQuota::default() };
+        engine.set_quota(&support::administrator(), &support::tenant("acme"), slow).await.unwrap();
+        let mut acme = reader(&engine, "acme", FeedStart::Now).await;
+        let mut globex = reader(&engine, "globex", FeedStart::Start).await;
+        // More than fit a few batches of the pump, in one transaction with those that are behind them.
+        writer.begin().await;
+        for number in 0..70 {
+            writer.emit(number).await;
+        }
+        for number in 0..30 {
+            writer.emit_raw(&format!("globex_{number}"), &envelope("globex", number)).await;
+        }
+        writer.commit().await;
+        assert_eq!(numbers(&mut globex, 30).await, (0..30).collect::<Vec<_>>());
+        for number in 30..60 {
+            writer.emit_raw(&format!("globex_{number}"), &envelope("globex", number)).await;
+        }
+        assert_eq!(numbers(&mut globex, 30).await, (30..60).collect::<Vec<_>>());
+        // Far less than there is comes while all that happens, and what comes is in order.
+        assert_eq!(numbers(&mut acme, 1).await, [0]);
+        assert!(engine.source_status(PLATFORM).await.unwrap().pending > 0, "nothing waits");
+        engine.set_quota(&support::administrator(), &support::tenant("acme"), OwnQuota::default()).await.unwrap();
+        source.until(|status| status.pending == 0).await;
+        let mut all = reader(&engine, "acme", FeedStart::Start).await;
+        let events = all.next(PAGE, PATIENCE).await.unwrap().events;
+        let own = events.iter().map(|event| &event.recorded.event);
+        let keys: Vec<&str> = own.filter(|own| own.id.as_str().starts_with("key_")).map(|own| own.id.as_str()).collect();
+        assert_eq!(keys, (0..70).map(|number| format!("key_{number}")).collect::<Vec<_>>());
+        engine.shutdown().await;
+    }
+
+    async fn what_commits_late_among_rows_that_wait_comes_before_what_was_committed_after_it(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let Writer::Postgres(_) = &writer else { return };
+        let engine = shop.engine(&source).await;
+        let slow = OwnQuota { events_per_s: Some(1), ..OwnQuota::default() };
+        engine.set_quota(&support::administrator(), &support::tenant("acme"), slow).await.unwrap();
+        let mut globex = reader(&engine, "globex", FeedStart::Start).await;
+        let late = shop.writer().await;
+        for number in 0..20 {
+            writer.emit(number).await;
+        }
+        for round in 0..10 {
+            late.begin().await;
+            late.emit_raw(&format!("late_{round}"), &envelope("globex", 2 * round)).await;
+            for number in 0..30 {
+                writer.emit(100 + 30 * round + number).await;
+            }
+            late.commit().await;
+            writer.emit_raw(&format!("after_{round}"), &envelope("globex", 2 * round + 1)).await;
+        }
+        assert_eq!(numbers(&mut globex, 20).await, (0..20).collect::<Vec<_>>());
         engine.shutdown().await;
     }
 

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tidings_engine::AppendError;
 use tidings_event::{ErrorCode, Problem, Rejection, Violation};
 
@@ -21,6 +21,8 @@ pub(crate) struct Failure {
     members: Vec<(&'static str, Vec<u8>)>,
     cause: Option<Cause>,
     denied: Option<Box<Denied>>,
+    /// Headers beside those that follow from the code.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What an operator should read about a failure; carried to the log in the response's extensions.
@@ -29,7 +31,7 @@ pub(crate) struct Cause(pub(crate) String);
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)), members: Vec::new(), cause: None, denied: None }
+        Problem::new(code, detail).into()
     }
 
     pub(crate) fn with_errors(mut self, errors: Vec<Violation>) -> Self {
@@ -54,6 +56,17 @@ impl Failure {
     pub(crate) fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(Cause(cause.to_string()));
         self
+    }
+
+    /// Adds headers to the answer.
+    pub(crate) fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Says after how many seconds the same may succeed, in place of what all such failures say.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        self.with_headers(vec![(RETRY_AFTER, HeaderValue::from(seconds))])
     }
 
     /// Has the engine told that a caller was refused.
@@ -98,7 +111,7 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), members: Vec::new(), cause: None, denied: None }
+        Self { problem: Box::new(problem), members: Vec::new(), cause: None, denied: None, headers: Vec::new() }
     }
 }
 
@@ -175,6 +188,9 @@ impl IntoResponse for Failure {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidings\""));
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, value);
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);

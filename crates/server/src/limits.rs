@@ -88,6 +88,8 @@ pub const STREAM_BATCH_BYTES_MAX: usize = 256 * 1024;
 pub const SELECTIONS_CACHED_MAX: u64 = 1_000;
 /// Seconds after which an overloaded or unavailable server asks to be tried again.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// Tenants whose quotas one answer shows in its headers.
+pub const RATE_LIMITED_TENANTS_SHOWN_MAX: usize = 10;
 
 /// Characters of a key's description.
 pub const KEY_DESCRIPTION_CHARS_MAX: usize = 255;

@@ -147,6 +147,9 @@ pub trait OutboxSource: Send + Sync + 'static {
     /// and about `bytes` bytes. Sees only what is committed.
     async fn read(&self, floor: i64, limit: usize, bytes: usize) -> Result<Vec<OutboxRow>, SourceError>;
 
+    /// How many confirmed rows that were not refused have an id below this one.
+    async fn waiting_before(&self, id: i64) -> Result<u64, SourceError>;
+
     /// Deletes rows that are in the log.
     async fn delete(&self, ids: &[i64]) -> Result<(), SourceError>;
 

@@ -336,6 +336,8 @@ async fn the_status_counts_what_is_there(setup: Setup) {
     setup.source.append_intent(&key("i"), b"{}", None).await.unwrap();
     let status = setup.source.status().await.unwrap();
     assert_eq!((status.pending, status.intents, status.refused), (2, 1, 1));
+    let before = async |id| setup.source.waiting_before(id).await.unwrap();
+    assert_eq!((before(i64::MIN).await, before(rows[1].id).await, before(i64::MAX).await), (0, 0, 2));
     assert_eq!(status.oldest_pending, Some(rows[1].created_at));
 }
 

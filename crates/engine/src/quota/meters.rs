@@ -17,7 +17,7 @@ const SWEEP_SPACING: Duration = Duration::from_secs(1);
 
 /// One meter for each tenant that may not be at its start.
 #[derive(Default)]
-pub(super) struct Meters {
+pub(crate) struct Meters {
     all: HashMap<TenantId, Meter>,
     /// From how many on the next look for unused ones is worth it.
     sweep_at: usize,
@@ -51,6 +51,19 @@ impl Meters {
             Ok(()) => Ok(standings),
             Err(wait) => Err(Throttled::Exceeded { wait, standings }),
         }
+    }
+
+    /// Charges one load of a tenant to a quota that nobody shares. `false` when it does not pass now.
+    pub(crate) fn charge_one(&mut self, tenant: &TenantId, load: Load, limits: &InForce, now: Duration) -> bool {
+        if !self.all.contains_key(tenant) {
+            if self.make_room(1, now).is_err() {
+                return false;
+            }
+            self.all.insert(tenant.clone(), Meter::default());
+        }
+        let Some(meter) = self.all.get_mut(tenant) else { return false };
+        meter.shape(limits, 1, now);
+        meter.charge(load, now).is_ok()
     }
 
     /// Forgets meters that say nothing, so that there is room for so many more.

@@ -91,6 +91,10 @@ impl OutboxSource for Watched {
         answer
     }
 
+    async fn waiting_before(&self, id: i64) -> Result<u64> {
+        self.inner.waiting_before(id).await
+    }
+
     async fn delete(&self, ids: &[i64]) -> Result<()> {
         let failing = self.failing_deletes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if failing.is_ok() {

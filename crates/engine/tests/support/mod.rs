@@ -98,8 +98,13 @@ pub fn no_source() -> NamedSource {
 }
 
 /// The holder of an admin's key.
+pub fn administrator() -> Who {
+    Who { key: "admin".to_owned(), role: Role::Admin }
+}
+
+/// The same, as one who emits.
 pub fn admin() -> Emitter {
-    Emitter::Key { who: Who { key: "admin".to_owned(), role: Role::Admin }, service: None }
+    Emitter::Key { who: administrator(), service: None }
 }
 
 pub fn tenant(name: &str) -> TenantId {

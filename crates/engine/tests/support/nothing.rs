@@ -16,6 +16,10 @@ impl OutboxSource for Nothing {
         Ok(Vec::new())
     }
 
+    async fn waiting_before(&self, _id: i64) -> Result<u64> {
+        Ok(0)
+    }
+
     async fn delete(&self, _ids: &[i64]) -> Result<()> {
         Ok(())
     }

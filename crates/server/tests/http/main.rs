@@ -17,6 +17,7 @@ mod failures;
 mod feed;
 mod intents;
 mod judged;
+mod limits;
 mod outbox;
 mod quarantine;
 mod replays;

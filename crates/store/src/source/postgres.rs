@@ -162,6 +162,12 @@ impl OutboxSource for PostgresSource {
         rows.iter().map(outbox_row).collect()
     }
 
+    async fn waiting_before(&self, id: i64) -> Result<u64> {
+        let rows = self.query(&self.pump, statements::WAITING_BEFORE, &[(&id, Type::INT8)]).await?;
+        let count: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     async fn delete(&self, ids: &[i64]) -> Result<()> {
         // In order, so that two nodes that delete the same rows do not wait for each other in a circle.
         let mut ids = ids.to_vec();

@@ -223,6 +223,10 @@ impl OutboxSource for SqliteSource {
         self.run(Lane::Pump, move |open| rows::read(&open.connection, floor, limit, bytes)).await
     }
 
+    async fn waiting_before(&self, id: i64) -> Result<u64> {
+        self.run(Lane::Pump, move |open| rows::waiting_before(&open.connection, id)).await
+    }
+
     async fn delete(&self, ids: &[i64]) -> Result<()> {
         let ids = ids.to_vec();
         self.run(Lane::Pump, move |open| rows::delete(&mut open.connection, &ids)).await

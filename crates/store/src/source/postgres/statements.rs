@@ -12,6 +12,10 @@ from tidings.outbox where state = 'confirmed' and error is null and id >= $1 ord
 pub(super) const ANY_WAITING: &str =
     "select exists (select 1 from tidings.outbox where state = 'confirmed' and error is null)";
 
+/// $1 id.
+pub(super) const WAITING_BEFORE: &str =
+    "select count(*) from tidings.outbox where state = 'confirmed' and error is null and id < $1";
+
 /// $1 ids.
 pub(super) const DELETE: &str = "delete from tidings.outbox where id = any ($1) and state = 'confirmed'";
 

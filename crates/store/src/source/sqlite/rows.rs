@@ -15,6 +15,8 @@ const WRITE_ROWS_MAX: usize = 500;
 const READ: &str = "\
 select id, source_key, event, created_at from tidings_outbox \
 where state = 'confirmed' and error is null and id >= ?1 order by id limit ?2";
+const WAITING_BEFORE: &str =
+    "select count(*) from tidings_outbox where state = 'confirmed' and error is null and id < ?1";
 const DELETE: &str = "delete from tidings_outbox where id = ?1 and state = 'confirmed'";
 const REFUSE: &str =
     "update tidings_outbox set attempts = attempts + 1, error = ?2 where id = ?1 and state = 'confirmed'";
@@ -57,6 +59,11 @@ pub(super) fn read(connection: &Connection, floor: i64, limit: usize, bytes: usi
         }
     }
     Ok(found)
+}
+
+pub(super) fn waiting_before(connection: &Connection, id: i64) -> Result<u64> {
+    let count: i64 = connection.prepare_cached(WAITING_BEFORE)?.query_row([id], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 pub(super) fn delete(connection: &mut Connection, ids: &[i64]) -> Result<()> {
