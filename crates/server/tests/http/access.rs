@@ -158,6 +158,7 @@ impl World {
             "change_catalog" => request.json(&json!({"definitions": [definition("sales.deal.created")]})),
             "put_set" => request.json(&currencies("currencies")),
             "put_policy" => request.json(&harmless("harmless")),
+            "move_tenant" => request.json(&json!({"partition": 0})),
             "put_limits" => request.json(&json!({"bytes_per_s": null})),
             "check_log" => {
                 request.json(&json!({"definitions": [definition("sales.deal.created")], "tenants": [tenant]}))
