@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use metrics::gauge;
 use tidings_bus::{Bus, BusHealth};
-use tidings_store::{Backend, Durability, LogInfo, OutboxStatus};
+use tidings_store::{Backend, Durability, LogInfo, OutboxStatus, ShardState};
 use tokio::time::{Instant, timeout};
 
 use crate::Engine;
@@ -34,6 +34,9 @@ pub struct Health {
     pub storage_problem: Option<String>,
     /// How safe an acknowledged write is; `None` when the storage does not answer.
     pub durability: Option<Durability>,
+    /// Each of the log's databases, where it has several. One that is down takes its own tenants down and nobody else, so
+    /// only home decides `ready`.
+    pub shards: Vec<ShardState>,
     /// Each source. A source that is down delays its own events and nothing else, so it does not decide `ready`.
     pub sources: Vec<SourceHealth>,
     /// The bus, where there is one. The log holds what is acknowledged, so it does not decide `ready`, and how durable its
@@ -83,11 +86,12 @@ impl Engine {
 
     async fn look(&self) -> Health {
         let store = &*self.shared.feeds.store;
-        let (written, durability, sources, bus) = tokio::join!(
+        let (written, durability, sources, bus, shards) = tokio::join!(
             timeout(LOOK_MAX, store.probe_write()),
             timeout(LOOK_MAX, store.durability()),
             join_all(self.shared.sources.all().iter().map(source_health)),
             bus_health(self.shared.bus.as_deref()),
+            store.shard_states(),
         );
         if let Some(counts) = store.connections() {
             for (state, count) in [("idle", counts.idle), ("used", counts.used), ("waiting", counts.waiting)] {
@@ -106,6 +110,7 @@ impl Engine {
             shutting_down: false,
             storage_problem,
             durability: durability.ok().and_then(Result::ok),
+            shards,
             sources,
             bus,
             catalog: self.shared.catalog.holder.health(),

@@ -1,13 +1,14 @@
 //! Where tenants live: asked of the store once, then remembered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use tidings_core::place::partition_of;
 use tidings_event::{PartitionId, TenantId, TenantNo};
 use tidings_store::{Result, Store, TenantRow};
 
-/// A tenant's short name and its partition: neither changes while the process lives.
+/// A tenant's short name, which never changes, and its partition, which does when it moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) no: TenantNo,
@@ -24,11 +25,13 @@ impl From<&TenantRow> for Place {
 pub(crate) struct Places {
     store: Arc<dyn Store>,
     cache: Cache<TenantId, Place>,
+    /// Counts how often all was forgotten: what was asked for before is not remembered after.
+    forgotten: AtomicU64,
 }
 
 impl Places {
     pub(crate) fn new(store: Arc<dyn Store>, places_max: u64) -> Self {
-        Self { store, cache: Cache::new(places_max) }
+        Self { store, cache: Cache::new(places_max), forgotten: AtomicU64::new(0) }
     }
 
     /// The tenant's place; a tenant that is seen for the first time gets one.
@@ -50,12 +53,13 @@ impl Places {
             .map(|(tenant, _)| (tenant.clone(), partition_of(tenant, self.store.log().partitions)))
             .collect();
         if !missing.is_empty() {
+            let asked_at = self.forgotten.load(Ordering::Acquire);
             for row in self.store.place(&missing).await? {
                 let place = Place::from(&row);
                 for (slot, _) in found.iter_mut().zip(tenants).filter(|(_, tenant)| **tenant == row.id) {
                     *slot = Some(place);
                 }
-                self.cache.insert(row.id, place);
+                self.remember(row.id, place, asked_at);
             }
         }
         found
@@ -69,9 +73,28 @@ impl Places {
         if let Some(place) = self.cache.get(tenant) {
             return Ok(Some(place));
         }
+        self.look(tenant).await
+    }
+
+    /// The same, asked of the store.
+    pub(crate) async fn look(&self, tenant: &TenantId) -> Result<Option<Place>> {
+        let asked_at = self.forgotten.load(Ordering::Acquire);
         let Some(row) = self.store.tenant(tenant).await? else { return Ok(None) };
         let place = Place::from(&row);
-        self.cache.insert(row.id, place);
+        self.remember(row.id, place, asked_at);
         Ok(Some(place))
+    }
+
+    /// Forgets all places: some tenant moved.
+    pub(crate) fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.cache.invalidate_all();
+    }
+
+    fn remember(&self, tenant: TenantId, place: Place, asked_at: u64) {
+        self.cache.insert(tenant.clone(), place);
+        if self.forgotten.load(Ordering::Acquire) != asked_at {
+            self.cache.invalidate(&tenant);
+        }
     }
 }

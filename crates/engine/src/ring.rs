@@ -145,7 +145,12 @@ impl Ring {
         let tenant = event.recorded.tenant_no;
         self.bytes += weight;
         self.order.push_back(event.clone());
-        self.tenants.entry(tenant).or_default().push_back(event);
+        let own = self.tenants.entry(tenant).or_default();
+        // A tenant that was elsewhere in between: what it had here before does not lead up to what comes now.
+        if own.back().is_some_and(|last| last.recorded.sequence.next() != event.recorded.sequence) {
+            own.clear();
+        }
+        own.push_back(event);
         while self.bytes > self.bytes_max + self.lent {
             if self.pool.borrow() {
                 self.lent += LOAN;
@@ -159,9 +164,9 @@ impl Ring {
         let Some(oldest) = self.order.pop_front() else { return };
         self.bytes -= oldest.weight();
         let tenant = oldest.recorded.tenant_no;
-        // The partition's oldest event is also the oldest of its tenant.
+        // The partition's oldest event is also the oldest of its tenant, unless that was elsewhere in between.
         if let Some(events) = self.tenants.get_mut(&tenant) {
-            events.pop_front();
+            events.pop_front_if(|first| Arc::ptr_eq(first, &oldest));
             if events.is_empty() {
                 self.tenants.remove(&tenant);
             }
@@ -322,5 +327,26 @@ mod tests {
         assert!(other.has_borrowed());
         drop(other);
         assert_eq!(pool.free.load(Ordering::SeqCst), LOAN + LOAN / 2);
+    }
+
+    #[test]
+    fn a_tenant_that_was_elsewhere_in_between_is_read_without_a_gap() {
+        let mut ring = Ring::new(Position(0), 1 << 20, Pool::new(0));
+        for (position, sequence) in [(1, 1), (2, 2), (3, 3), (4, 8), (5, 9)] {
+            ring.push(event(position, 1, sequence, 10));
+        }
+        let read = |after: u64| -> Vec<u64> {
+            ring.read(TenantNo(1), Sequence(after), 10).iter().map(|one| one.recorded.sequence.get()).collect()
+        };
+        assert_eq!(read(7), [8, 9]);
+        assert_eq!(read(8), [9]);
+        assert!(read(2).is_empty() && read(3).is_empty(), "what lies between is not here");
+        assert_eq!(ring.after(Position(2), 10).len(), 3, "along positions nothing is missing");
+        let mut small = Ring::new(Position(0), 4_000, Pool::new(0));
+        for position in 1..40 {
+            small.push(event(position, 1, if position < 20 { position } else { position + 50 }, 10));
+        }
+        assert_eq!(small.last(TenantNo(1)), Some(Sequence(89)));
+        assert_eq!(small.read(TenantNo(1), Sequence(88), 5).len(), 1);
     }
 }

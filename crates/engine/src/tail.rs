@@ -115,6 +115,8 @@ struct Partition {
     mark: watch::Sender<Mark>,
     /// There are positions beyond the ring's end.
     behind: Notify,
+    /// Somebody on this node began to want the partition's events.
+    wanted: Notify,
     /// Publishers of this node.
     publishers: AtomicUsize,
 }
@@ -158,6 +160,7 @@ impl Tail {
                 }),
                 mark: watch::Sender::new(Mark { end: head.position, revision: head.revision, resets: 0 }),
                 behind: Notify::new(),
+                wanted: Notify::new(),
                 publishers: AtomicUsize::new(0),
             })
             .collect();
@@ -234,10 +237,11 @@ impl Tail {
         }
     }
 
-    /// How soon this node needs a partition's events up to a position; not at all where it has them.
+    /// How soon this node needs a partition's events up to a position; not at all where it has them or wants none.
     pub(crate) fn urgency(&self, id: PartitionId, position: Position) -> Option<Urgency> {
         let partition = self.partition(id)?;
-        if partition.state.read().ring.end() >= position {
+        let state = partition.state.read();
+        if state.ring.end() >= position || !self.is_wanted(partition, &state) {
             return None;
         }
         Some(if partition.publishers.load(Ordering::Acquire) > 0 {
@@ -271,9 +275,12 @@ impl Tail {
             }
             state.revision = state.revision.max(revision);
             if first > state.ring.end().next() {
-                drop(state);
-                partition.behind.notify_one();
-                return;
+                if self.is_wanted(partition, &state) {
+                    drop(state);
+                    partition.behind.notify_one();
+                    return;
+                }
+                state.ring.clear(Position(first.get() - 1));
             }
             for (index, event) in events.iter().enumerate() {
                 let tenant = event.recorded.tenant_no;
@@ -333,7 +340,32 @@ impl Tail {
 
     /// Watches a partition's end. Whatever is committed or changed after this call changes the watch.
     pub(crate) fn mark(&self, id: PartitionId) -> Option<watch::Receiver<Mark>> {
-        Some(self.partition(id)?.mark.subscribe())
+        let partition = self.partition(id)?;
+        let mark = partition.mark.subscribe();
+        partition.want();
+        Some(mark)
+    }
+
+    /// Whether anybody on this node reads the partition's newest events: its router, its publisher, a live reader of one
+    /// of its tenants. What others append to a partition that nobody here reads is not brought into memory; whoever
+    /// comes later begins where memory does, or in the log.
+    fn is_wanted(&self, partition: &Partition, state: &State) -> bool {
+        partition.mark.receiver_count() > 0 || !state.watches.is_empty() || !self.newcomers.lock().is_empty()
+    }
+
+    /// Whether anybody on this node reads the partition's newest events.
+    pub(crate) fn wants(&self, id: PartitionId) -> bool {
+        self.partition(id).is_some_and(|partition| self.is_wanted(partition, &partition.state.read()))
+    }
+
+    /// Waits until somebody on this node reads the partition's newest events.
+    pub(crate) async fn wanted(&self, id: PartitionId) {
+        while !self.wants(id) {
+            match self.partition(id) {
+                Some(partition) => partition.wanted.notified().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Has the partition's filler look for rows that memory does not know.
@@ -382,7 +414,11 @@ impl Tail {
             let sequence = state.ring.last(place.no).unwrap_or_default();
             let (resets, moves) = (self.resets.load(Ordering::Acquire), state.moves);
             let tip = Tip { sequence, resets, moves };
-            state.watches.entry(place.no).or_insert_with(|| watch::Sender::new(tip)).subscribe()
+            let receiver = state.watches.entry(place.no).or_insert_with(|| watch::Sender::new(tip)).subscribe();
+            if state.watches.len() == 1 {
+                partition.want();
+            }
+            receiver
         });
         Watch { tail: self.clone(), key: Key::Tenant(place), receiver }
     }
@@ -391,6 +427,9 @@ impl Tail {
     pub(crate) fn watch_newcomer(self: &Arc<Self>, tenant: &TenantId) -> Watch<()> {
         let mut newcomers = self.newcomers.lock();
         let receiver = newcomers.entry(tenant.clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
+        if newcomers.len() == 1 {
+            self.partitions.iter().for_each(Partition::want);
+        }
         drop(newcomers);
         Watch { tail: self.clone(), key: Key::Newcomer(tenant.clone()), receiver: Some(receiver) }
     }
@@ -491,6 +530,10 @@ impl Tail {
                 state.revision = head.revision;
                 partition.tell(&state);
             }
+            if head.position > state.ring.end() && !self.is_wanted(partition, &state) {
+                state.ring.clear(head.position);
+                continue;
+            }
             drop(state);
             let missing = head.position.get().saturating_sub(partition.state.read().ring.end().get());
             if missing > 0 {
@@ -557,7 +600,7 @@ impl Tail {
         let mut failures = Pace::new(Bounds::FAILURE);
         loop {
             partition.behind.notified().await;
-            while partition.state.read().is_known {
+            while partition.state.read().is_known && self.wants(id) {
                 let end = partition.state.read().ring.end();
                 match self.store.tail(id, end, FILL).await {
                     Ok(slice) if slice.events.is_empty() => {
@@ -586,6 +629,12 @@ impl Tail {
 }
 
 impl Partition {
+    /// Brings in what was left out while nobody wanted it.
+    fn want(&self) {
+        self.wanted.notify_one();
+        self.behind.notify_one();
+    }
+
     /// Tells the router where the partition stands. Called with the state locked, so that what is told never goes back.
     fn tell(&self, state: &State) {
         let mark = Mark { end: state.ring.end(), revision: state.revision, resets: state.resets };

@@ -47,6 +47,7 @@ mod limits;
 mod lineage;
 mod metrics;
 mod nodes;
+mod move_tenant;
 mod openapi;
 mod outbox_sources;
 mod policies;
@@ -160,6 +161,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(retry_refused::retry_refused))
         .routes(routes!(tenants::tenants))
         .routes(routes!(tenant::tenant))
+        .routes(routes!(move_tenant::move_tenant))
         .routes(routes!(limits::limits, put_limits::put_limits, delete_limits::delete_limits))
         .routes(routes!(keys::keys, create_key::create_key))
         .routes(routes!(key::key, revoke_key::revoke_key))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::postgres::{PostgresOptions, PostgresStore};
+use crate::sharded::{ShardOptions, ShardedStore};
 use crate::sqlite::{SqliteOptions, SqliteStore};
 use crate::{Error, Result, Store};
 
@@ -22,6 +23,19 @@ pub async fn open_store(url: &str, options: StoreOptions) -> Result<Arc<dyn Stor
     match target(url)? {
         Target::Sqlite(path) => Ok(Arc::new(SqliteStore::open(&path, options.sqlite).await?)),
         Target::Postgres(url) => Ok(Arc::new(PostgresStore::connect(&url, options.postgres).await?)),
+    }
+}
+
+/// Opens the store whose home a URL names and whose other databases are these; without any, as [`open_store`] does.
+pub async fn open_sharded(url: &str, shards: &[ShardOptions], options: StoreOptions) -> Result<Arc<dyn Store>> {
+    if shards.is_empty() {
+        return open_store(url, options).await;
+    }
+    match target(url)? {
+        Target::Postgres(url) => Ok(Arc::new(ShardedStore::connect(&url, shards, options.postgres).await?)),
+        Target::Sqlite(_) => {
+            Err(Error::Unusable("shards are databases of PostgreSQL, and so must the home be".to_owned()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView, Existing, Newest};
 use tidings_event::{PartitionId, Position, Sequence, TenantNo, Timestamp};
 
-use crate::{Error, Result};
+use crate::{Elsewhere, Error, Result};
 
 /// The heads as the transaction read them under its lock.
 #[derive(Debug)]
@@ -25,6 +25,15 @@ pub(crate) struct Heads {
     pub(crate) recorded_at: Timestamp,
     /// The last sequence of each tenant that got rows.
     pub(crate) sequences: Vec<(TenantNo, Sequence)>,
+}
+
+/// Proves that all tenants of an append live where it goes.
+pub(crate) fn check_places(keys: &AppendKeys, view: &AppendView) -> Result<()> {
+    if view.sequences.len() >= keys.tenants.len() {
+        return Ok(());
+    }
+    let missing = keys.tenants.iter().filter(|no| !view.sequences.contains_key(no)).copied().collect();
+    Err(Error::Moved(Elsewhere(missing)))
 }
 
 impl Before {

@@ -13,11 +13,15 @@ mod dead;
 mod delivery;
 mod endpoints;
 mod entries;
+mod inline;
 mod keys;
+mod leases;
 mod marks;
+mod moves;
 mod observed;
 #[cfg(test)]
 mod plans;
+mod quotas;
 mod read;
 mod readers;
 mod replays;
@@ -38,10 +42,13 @@ use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId
 
 use crate::names::Names;
 use crate::{
-    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, ReadLimit, Result, Search, Store,
+    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit, Result, Search, Store,
     TailSlice, TenantRow,
 };
+pub use inline::{InMemory, StoreClock};
+
 use connection::Opening;
+use inline::Inline;
 use readers::Readers;
 use writer::Writer;
 
@@ -87,9 +94,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file, creates what is missing and brings the schema up to date.
     pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
-        if options.partitions == 0 || options.partitions > crate::PARTITIONS_MAX {
-            return Err(Error::Unusable(format!("a log has 1 to {} partitions", crate::PARTITIONS_MAX)));
-        }
+        check_partitions(options.partitions)?;
         let opening =
             Opening { path: PathBuf::from(path), synchronous: options.synchronous, patience: options.patience };
         let prepared = opening.clone();
@@ -101,6 +106,29 @@ impl SqliteStore {
         let readers = Readers::new(opening, options.readers.max(1));
         Ok(Self { writer, readers, names: Arc::default(), log })
     }
+
+    /// A log in memory, for simulations: each call does its work before it is first awaited, on the caller's thread, and
+    /// takes the time from the caller's clock. Several simulated nodes may share it, as they would share a server.
+    pub fn in_memory(options: InMemory) -> Result<Self> {
+        check_partitions(options.partitions)?;
+        let (inline, log) = Inline::create(options)?;
+        let inline = Arc::new(inline);
+        let (writer, readers) = (Writer::Inline(Arc::clone(&inline)), Readers::Inline(inline));
+        Ok(Self { writer, readers, names: Arc::default(), log })
+    }
+
+    /// Looks at the tables of a log in memory; nothing of one in a file.
+    pub fn inspect<T>(&self, look: impl FnOnce(&rusqlite::Connection) -> T) -> Option<T> {
+        let Writer::Inline(inline) = &self.writer else { return None };
+        inline.run(|connection| Ok(look(connection))).ok()
+    }
+}
+
+fn check_partitions(partitions: u32) -> Result<()> {
+    if partitions == 0 || partitions > crate::PARTITIONS_MAX {
+        return Err(Error::Unusable(format!("a log has 1 to {} partitions", crate::PARTITIONS_MAX)));
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -163,6 +191,10 @@ impl Store for SqliteStore {
 
     async fn heads(&self) -> Result<Vec<Head>> {
         self.readers.call(read::heads).await
+    }
+
+    async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
+        self.writer.call(move |connection, _| moves::run(connection, tenant, to)).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {

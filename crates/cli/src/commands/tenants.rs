@@ -1,6 +1,10 @@
-//! `tidings tenants`: who has events.
+//! `tidings tenants`: who has events, and how many it may send.
+
+mod limits;
 
 use clap::Subcommand;
+use http::Method;
+use serde_json::{Value, json};
 
 use super::list::{self, Paging, as_json, text};
 use crate::args::Client;
@@ -18,6 +22,21 @@ pub(crate) enum TenantsCommand {
         #[command(flatten)]
         client: Client,
     },
+    /// Move a tenant to another partition of its database, while everything goes on
+    #[command(after_help = "Its log stays as it is; what is appended from now on goes to the other partition. May be run \
+                            again whatever came of it.\n\nExample:\n  tidings tenants move acme --to 3")]
+    Move {
+        /// The tenant
+        tenant: String,
+        /// The partition, from 0
+        #[arg(long, value_name = "PARTITION")]
+        to: u32,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// What tenants may send
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Show one tenant: its last sequence, what retention has erased
     Get {
         /// The tenant
@@ -25,6 +44,27 @@ pub(crate) enum TenantsCommand {
         #[command(flatten)]
         client: Client,
     },
+}
+
+/// Moves a tenant: one step after the other, until it lives where it shall.
+fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> Result<(), Failure> {
+    let api = context.api(client)?;
+    let path = format!("/v1/tenants/{}/move", segment(tenant));
+    let body = json!({ "partition": partition });
+    let answer = run_until_interrupted(async {
+        loop {
+            let answer = api.call(Method::POST, &path, Some(&body)).await?;
+            if answer.pointer("/done").and_then(Value::as_bool) != Some(false) {
+                return Ok(answer);
+            }
+        }
+    })?;
+    if context.voice.json {
+        return say_json(context.voice, &answer);
+    }
+    let moved = answer.pointer("/moved").and_then(Value::as_bool) == Some(true);
+    note(&format!("{tenant} {} partition {partition}", if moved { "moved to" } else { "lives in" }));
+    Ok(())
 }
 
 pub(crate) fn run(context: &Context, command: &TenantsCommand) -> Result<(), Failure> {
@@ -46,6 +86,8 @@ pub(crate) fn run(context: &Context, command: &TenantsCommand) -> Result<(), Fai
             }
             Ok(())
         }
+        TenantsCommand::Move { tenant, to, client } => move_to(context, tenant, *to, client),
+        TenantsCommand::Limits(command) => limits::run(context, command),
         TenantsCommand::Get { tenant, client } => {
             let api = context.api(client)?;
             let path = format!("/v1/tenants/{}", segment(tenant));

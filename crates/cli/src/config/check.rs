@@ -5,6 +5,8 @@ use std::net::ToSocketAddrs as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use tidings_bus::Prefix;
+use tidings_bus::nats::Servers;
 use tidings_engine::Roles;
 use tidings_event::Text;
 
@@ -52,13 +54,9 @@ pub(crate) fn check(setting: &Setting, text: &str) -> Result<(), String> {
         Kind::Share => share(text),
         Kind::SecretPairs => Ok(()),
         Kind::Sources => sources(text).map(drop),
-        Kind::Absent(reason) => {
-            if text.is_empty() {
-                Ok(())
-            } else {
-                Err(reason.to_owned())
-            }
-        }
+        Kind::Shards => super::shards::shards(text).map(drop),
+        Kind::Nats => Servers::parse(text).map(drop).map_err(|error| error.to_string()),
+        Kind::Prefix => Prefix::parse(text).map(drop).map_err(|error| format!("'{text}' {error}")),
     }
 }
 
@@ -85,7 +83,7 @@ fn address(text: &str) -> Result<(), String> {
     if literal && text.to_socket_addrs().is_err() { Err(shape()) } else { Ok(()) }
 }
 
-fn database(text: &str) -> Result<(), String> {
+pub(super) fn database(text: &str) -> Result<(), String> {
     match text.split_once(':').map(|(scheme, _)| scheme) {
         _ if text.is_empty() => Err("must not be empty".to_owned()),
         Some("postgres" | "postgresql") => match url::Url::parse(text) {
@@ -259,7 +257,7 @@ pub(crate) fn distinct(sources: Vec<SourceSetting>) -> Result<Vec<SourceSetting>
     Ok(sources)
 }
 
-fn source_name(name: &str) -> Result<(), String> {
+pub(super) fn source_name(name: &str) -> Result<(), String> {
     let shape = !name.is_empty()
         && name.len() <= 63
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
@@ -287,7 +285,10 @@ mod tests {
         refused("listen", "300.0.0.1:80", "is not an address");
         refused("database_url", "mysql://h/d", "only SQLite");
         refused("database_url", "postgres://host", "names no database");
-        refused("nats_url", "nats://localhost", "not part of this version");
+        refused("nats_url", "http://localhost", "must be URLs of NATS servers");
+        refused("nats_url", "nats://u:secret@a:1,nats://u:other@b:1", "the same user and password");
+        refused("nats.prefix", "prod-tidings", "lower case letters");
+        refused("nats.replicas", "6", "5");
         refused("roles", "api,writer", "'writer' is none of all, api, pump, router");
         refused("roles", "pump", "must hold 'api'");
         refused("admin_key", "short", "at least 32 characters, has 5");

@@ -79,7 +79,6 @@ fn argument(setting: &'static Setting) -> Option<Arg> {
     Some(match setting.kind {
         Kind::Path => argument.value_hint(ValueHint::AnyPath),
         Kind::Switch => argument.num_args(0..=1).default_missing_value("true"),
-        Kind::Absent(_) => argument.hide(true),
         _ => argument,
     })
 }
@@ -89,11 +88,13 @@ fn value_name(setting: &Setting) -> &'static str {
         Kind::Path => "PATH",
         Kind::Address => "HOST:PORT",
         Kind::Database | Kind::Server | Kind::Proxy => "URL",
+        Kind::Nats => "URL,…",
         Kind::Integer(..) => "N",
         Kind::Switch => "true|false",
         Kind::Ranges => "RANGES",
         Kind::Ports => "PORTS",
         Kind::Sources => "NAME=URL,…",
+        Kind::Shards => "NAME:RANGE=URL,…",
         Kind::Roles => "A,B",
         _ => "TEXT",
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tidings_bus::nats::Servers;
+
 use super::check::{self, SourceSetting};
 use super::mask::{MASK, mask_url};
 use super::setting::{Group, Kind, SETTINGS, STANDARD, Setting};
@@ -56,9 +58,15 @@ impl InForce {
                 let shown = self.sources.iter().map(|source| format!("{}={}", source.name, mask_url(&source.url)));
                 shown.collect::<Vec<_>>().join(",")
             }
+            Kind::Shards => {
+                let shards = super::shards::shards(&self.text).unwrap_or_default();
+                let shown = shards.iter().map(|shard| format!("{}={}", shard.name, mask_url(&shard.url)));
+                shown.collect::<Vec<_>>().join(",")
+            }
             _ if self.text.is_empty() => String::new(),
             _ if self.setting.is_secret() => MASK.to_owned(),
-            Kind::Database | Kind::Absent(_) | Kind::Server | Kind::Proxy => mask_url(&self.text),
+            Kind::Database | Kind::Server | Kind::Proxy => mask_url(&self.text),
+            Kind::Nats => Servers::parse(&self.text).map_or_else(|_| MASK.to_owned(), |servers| servers.to_string()),
             _ => self.text.clone(),
         }
     }
@@ -207,12 +215,20 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut FileValues, refuse: &m
             }
             continue;
         }
+        if name == "shard" {
+            match super::shards::text_of(value) {
+                Ok(text) => drop(found.texts.insert("shards".to_owned(), text)),
+                Err(reason) => refuse(format!("[[shard]]: {reason}")),
+            }
+            continue;
+        }
         let is_setting = SETTINGS.iter().any(|setting| setting.name == name);
         let is_section = SETTINGS.iter().any(|setting| setting.name.starts_with(&format!("{name}.")));
         match value {
             toml::Value::Table(inner) if is_section => flatten(&name, inner, found, refuse),
             _ if !is_setting => refuse(unknown(&name)),
             _ if name == "sources" => refuse("sources stand in [[source]] tables with name and url".to_owned()),
+            _ if name == "shards" => refuse("shards stand in [[shard]] tables with name, url and partitions".to_owned()),
             value => match text_of(value) {
                 Some(text) => drop(found.texts.insert(name, text)),
                 None => refuse(format!("{name}: must be a text, a number, a switch or a list of texts or numbers")),
@@ -222,7 +238,7 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut FileValues, refuse: &m
 }
 
 fn unknown(name: &str) -> String {
-    let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).chain(["source"]).collect();
+    let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).chain(["source", "shard"]).collect();
     let hint = nearest(name, &names).map_or(String::new(), |near| format!("; did you mean '{near}'?"));
     format!("'{name}' is not a setting{hint}")
 }

@@ -2,10 +2,13 @@
 
 pub(crate) mod check;
 pub(crate) mod flags;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod layer;
 pub(crate) mod mask;
 pub(crate) mod reference;
 pub(crate) mod setting;
+pub(crate) mod shards;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

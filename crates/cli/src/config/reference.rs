@@ -56,7 +56,11 @@ pub(crate) fn reference() -> String {
 
 fn entry(page: &mut String, setting: &Setting) {
     let flag = setting.flag.map_or("none".to_owned(), |flag| format!("`--{flag}`"));
-    let key = if setting.kind == Kind::Sources { "`[[source]]`".to_owned() } else { format!("`{}`", setting.name) };
+    let key = match setting.kind {
+        Kind::Sources => "`[[source]]`".to_owned(),
+        Kind::Shards => "`[[shard]]`".to_owned(),
+        _ => format!("`{}`", setting.name),
+    };
     let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
     let unit = if setting.unit.is_empty() { String::new() } else { format!(" {}", setting.unit) };
     let rows = [("file", key), ("environment", format!("`{}`", setting.env)), ("flag", flag)];
@@ -91,6 +95,8 @@ fn shape(kind: Kind, unit: &str) -> String {
         Kind::SecretPairs => "`key=value`, with commas between".to_owned(),
         Kind::Node => "letters, digits, `-`, `_` and `.`, at most 63".to_owned(),
         Kind::Sources => "`name=url`, with commas between".to_owned(),
-        Kind::Absent(_) => "none".to_owned(),
+        Kind::Shards => "`name:16-31=url`, with commas between; more ranges with `+`".to_owned(),
+        Kind::Nats => "`nats://host:port` or `tls://host:port`, with commas between".to_owned(),
+        Kind::Prefix => "lower case letters, digits and `_`, with `.` between parts".to_owned(),
     }
 }

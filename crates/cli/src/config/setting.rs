@@ -52,8 +52,12 @@ pub(crate) enum Kind {
     SecretPairs,
     /// `name=url`, with commas between; in the file `[[source]]` tables.
     Sources,
-    /// Known by name, not part of this version: any value is refused with this reason.
-    Absent(&'static str),
+    /// `name:16-31=url`, with commas between; in the file `[[shard]]` tables.
+    Shards,
+    /// URLs of NATS servers, with commas between.
+    Nats,
+    /// What the subjects on NATS begin with.
+    Prefix,
 }
 
 /// One setting.
@@ -135,8 +139,8 @@ settings! {
     "database_url", "TIDINGS_DATABASE_URL", Some("database-url"), Server, Kind::Database, "", "",
         "Where the log is kept: `postgres://…`, or `sqlite:` with a path. Without a value: `tidings.db` in the data directory.";
     "nats_url", "TIDINGS_NATS_URL", Some("nats-url"), Server,
-        Kind::Absent("NATS is not part of this version; leave it out, the log itself carries every event to every reader"), "", "",
-        "Kept for a later version. Any value is refused.";
+        Kind::Nats, "", "",
+        "The NATS servers by which nodes tell each other what is new, and which outside consumers subscribe to: `nats://` or `tls://` with a user and password, or a token, where they ask for one. Without a value nodes ask the database.";
     "roles", "TIDINGS_ROLES", Some("roles"), Server, Kind::Roles, "all", "",
         "What this process does, in turn with the other nodes of its database: `api` answers calls, `pump` reads the outboxes (Tidings' own, too), `router` delivers to endpoints, `publisher` writes events to NATS where there is one. A process without `api` answers `/healthz`, `/readyz` and `/metrics` alone.";
     "node_id", "TIDINGS_NODE_ID", Some("node-id"), Server, Kind::Node, "", "",
@@ -147,6 +151,8 @@ settings! {
         "32 bytes in base64 that every cursor is sealed with and every secret of an endpoint encrypted. Whoever loses it loses those secrets. Without a value: the one in `master.key` in the data directory, made at the first start. All nodes of one database need the same.";
     "sources", "TIDINGS_SOURCES", Some("sources"), Server, Kind::Sources, "", "",
         "Producers' databases whose outbox is read: `name=url`, with commas between; in the file one `[[source]]` table with `name` and `url` for each, and with `service` where the database belongs to one service: its events are then emitted as that service and as nobody else.";
+    "shards", "TIDINGS_SHARDS", Some("shards"), Server, Kind::Shards, "", "",
+        "PostgreSQL databases that hold partitions of the log beside its home, `database_url`: `name:16-31=url`, with commas between; in the file one `[[shard]]` table with `name`, `url` and `partitions = \"16-31\"` for each, and `tenants = false` (as text `:closed` behind the range) where no new tenants shall be placed. All partitions together count from 0 without a gap. Every node needs the same; see docs/guides/shards.md.";
     "allow_cidrs", "TIDINGS_ALLOW_CIDRS", Some("allow-cidrs"), Server, Kind::Ranges, "", "",
         "Private address ranges that requests to outside (webhooks, http probes of intents) may reach nevertheless, with commas between. Without a value they reach public addresses only: no loopback, no private network, no metadata service of a cloud.";
     "allow_http", "TIDINGS_ALLOW_HTTP", Some("allow-http"), Server, Kind::Switch, "false", "",
@@ -181,6 +187,18 @@ settings! {
         "How long a shutdown may take. What is in progress then is cut off; nothing that was acknowledged is lost.";
     "lease_ms", "TIDINGS_LEASE_MS", Some("lease-ms"), Tuning, Kind::Integer(500, 60_000), "3000", "milliseconds",
         "How long a node may be silent before others take what it owns. It says three times as often that it is there. All nodes of one database should have the same.";
+    "nats.credentials", "TIDINGS_NATS_CREDENTIALS", Some("nats-credentials"), Tuning, Kind::Path, "", "",
+        "File by which to sign in to NATS: a JWT with its seed, as `nsc` writes them, or the seed of an nkey.";
+    "nats.authorities", "TIDINGS_NATS_AUTHORITIES", Some("nats-authorities"), Tuning, Kind::Path, "", "",
+        "File with the certificates that vouch for the NATS servers, instead of the system's.";
+    "nats.prefix", "TIDINGS_NATS_PREFIX", Some("nats-prefix"), Tuning, Kind::Prefix, "tidings", "",
+        "What all subjects on NATS begin with. No two logs may share one on one broker.";
+    "nats.max_age_h", "TIDINGS_NATS_MAX_AGE_H", Some("nats-max-age-h"), Tuning, Kind::Integer(1, 8_784), "168", "hours",
+        "How old events become in a stream on NATS. Older ones are read from the feed.";
+    "nats.max_stream_mib", "TIDINGS_NATS_MAX_STREAM_MIB", Some("nats-max-stream-mib"), Tuning, Kind::Integer(16, 1_048_576), "256", "MiB",
+        "How large the stream of one partition becomes; beyond that its oldest events go. The broker sets so much aside for each partition.";
+    "nats.replicas", "TIDINGS_NATS_REPLICAS", Some("nats-replicas"), Tuning, Kind::Integer(1, 5), "1", "servers",
+        "On how many servers of a NATS cluster each stream is kept: 1, 3 or 5.";
     "partitions", "TIDINGS_PARTITIONS", Some("partitions"), Tuning, Kind::Integer(0, 1_024), "0", "partitions",
         "Partitions of a log that is created; 0 takes the database's default: 1 on SQLite, 16 on PostgreSQL. No effect on a log that exists.";
     "sqlite.synchronous", "TIDINGS_SQLITE_SYNCHRONOUS", Some("sqlite-synchronous"), Tuning, Kind::OneOf(&["full", "normal"]), "full", "",
@@ -188,7 +206,7 @@ settings! {
     "sqlite.readers", "TIDINGS_SQLITE_READERS", Some("sqlite-readers"), Tuning, Kind::Integer(1, 64), "4", "connections",
         "Connections that read while the one writer writes.";
     "postgres.connections", "TIDINGS_POSTGRES_CONNECTIONS", Some("postgres-connections"), Tuning, Kind::Integer(2, 512), "16", "connections",
-        "The most connections that the log's pool opens.";
+        "The most connections that the pool of one of the log's databases opens: with shards each has as many. Beside them a node has up to four connections to each source, its own outbox included, and a second one for moments at the start.";
     "append.queue_events", "TIDINGS_APPEND_QUEUE_EVENTS", Some("append-queue-events"), Tuning, Kind::Integer(1_000, 1_000_000), "16000", "events",
         "Events of one partition that may wait to be written. Further ones are answered 503 `overloaded`. One tenant may have as many as are left free: half of them alone, a third beside another.";
     "append.queue_bytes", "TIDINGS_APPEND_QUEUE_BYTES", Some("append-queue-bytes"), Tuning, Kind::Integer(8_388_608, 4_294_967_296), "33554432", "bytes",

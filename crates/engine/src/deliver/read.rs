@@ -42,12 +42,13 @@ pub(super) fn judge(selections: &[Held], event: &Recorded) -> bool {
     held.is_some_and(|held| wants(&held.selection, event))
 }
 
-/// An event as lanes take it.
-pub(super) fn item(event: &Arc<FeedEvent>) -> Item<Payload> {
+/// An event as lanes of a partition take it.
+pub(super) fn item(event: &Arc<FeedEvent>, partition: PartitionId) -> Item<Payload> {
     let recorded = &event.recorded;
     Item {
         sequence: recorded.sequence,
-        position: recorded.position,
+        // What the tenant brought along from another partition came before all that it has here.
+        position: if recorded.partition == partition { recorded.position } else { Position(0) },
         recorded_at: recorded.recorded_at,
         key: recorded.event.entity.as_ref().map(|entity| key(entity.kind.as_str(), entity.id.as_str())),
         system: is_system(event),
@@ -106,7 +107,8 @@ impl LaneRead {
             looked_at += events.len();
             for event in &events {
                 let recorded = &event.recorded;
-                if self.routed.is_some_and(|routed| recorded.position > routed) {
+                let here = recorded.partition == self.partition;
+                if here && self.routed.is_some_and(|routed| recorded.position > routed) {
                     done.at_head = true;
                     return Ok((done, self.routed));
                 }
@@ -114,11 +116,11 @@ impl LaneRead {
                     return Ok((done, reached));
                 }
                 if judge(&self.selections, recorded) {
-                    done.items.push(item(event));
+                    done.items.push(item(event, self.partition));
                     bytes += recorded.event.data.as_bytes().len();
                 }
                 done.upto = recorded.sequence;
-                reached = Some(recorded.position);
+                reached = if here { Some(recorded.position) } else { reached };
                 if done.items.len() >= limit || bytes >= READ_BYTES_MAX {
                     done.at_head = at_end && events.last().is_none_or(|last| last.recorded.sequence == done.upto);
                     return Ok((done, reached));

@@ -11,6 +11,7 @@ mod changes;
 mod crashes;
 mod failures;
 mod memory;
+mod moves;
 mod nodes;
 mod receiver;
 #[path = "../support/mod.rs"]

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use tidings_engine::{Backend, Durability, Health};
+use tidings_engine::{Backend, BusHealth, Durability, Health, ShardState};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -54,7 +54,19 @@ fn readiness(health: &Health, closing: bool) -> wire::Readiness {
         status: status.to_owned(),
         backend: backend.to_owned(),
         durability: health.durability.as_ref().map(durability),
+        bus: health.bus.as_ref().map(bus),
+        shards: health.shards.iter().map(shard).collect(),
     }
+}
+
+fn shard(shard: &ShardState) -> wire::ShardReadiness {
+    let (name, partitions) = (shard.name.clone(), shard.partitions);
+    wire::ShardReadiness { name, partitions, takes_tenants: shard.takes_tenants, ready: shard.problem.is_none() }
+}
+
+fn bus(bus: &BusHealth) -> wire::BusReadiness {
+    let settings = bus.settings.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    wire::BusReadiness { connected: bus.connected, settings, warnings: bus.warnings.clone() }
 }
 
 fn durability(durability: &Durability) -> wire::Durability {

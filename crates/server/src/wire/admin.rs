@@ -32,6 +32,31 @@ pub struct Tenant {
     pub created_at: String,
 }
 
+/// Where a tenant shall live.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMove {
+    /// The partition, from 0.
+    #[schema(example = 3)]
+    pub partition: u32,
+}
+
+/// How far a move is.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// The tenant.
+    #[schema(example = "acme")]
+    pub tenant: String,
+    /// The partition that it moves to.
+    #[schema(example = 3)]
+    pub partition: u32,
+    /// Whether this call moved it; `false` where it lived there already.
+    pub moved: bool,
+    /// Whether it lives there now. Where not, the call is to be repeated.
+    pub done: bool,
+}
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +173,42 @@ pub struct Readiness {
     /// How safe an acknowledged write is; `null` while the storage cannot be asked.
     #[schema(required)]
     pub durability: Option<Durability>,
+    /// The bus by which nodes tell each other what is new; `null` where none is configured. What is acknowledged is in
+    /// the log, whatever the bus keeps.
+    #[schema(required)]
+    pub bus: Option<BusReadiness>,
+    /// The log's databases, where it has several; empty where it has one. One that is not ready takes its own tenants down
+    /// and nobody else, so only home, the first, decides `status`.
+    pub shards: Vec<ShardReadiness>,
+}
+
+/// How one of the log's databases stands.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShardReadiness {
+    /// Its name; the first is `home`.
+    #[schema(example = "b")]
+    pub name: String,
+    /// How many partitions it has.
+    #[schema(example = 16)]
+    pub partitions: u32,
+    /// Whether tenants that are seen for the first time may be placed there.
+    pub takes_tenants: bool,
+    /// Whether it commits writes.
+    pub ready: bool,
+}
+
+/// How the bus stands.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BusReadiness {
+    /// Whether there is a connection. Without one nodes ask the database for what is new.
+    pub connected: bool,
+    /// The settings in force, by the broker's own names.
+    #[schema(value_type = Object, example = json!({"version": "2.10.24", "replicas": "3"}))]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What is weaker than it should be, in words.
+    pub warnings: Vec<String>,
 }
 
 /// How safe an acknowledged write is.

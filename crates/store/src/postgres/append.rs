@@ -20,7 +20,7 @@ use super::pooled::Prepared;
 use super::read::{columns, decode, number};
 use crate::entries;
 use crate::names::Names;
-use crate::plan::{Before, Heads};
+use crate::plan::{Before, Heads, check_places};
 use crate::row::{correlation_column, corrupt, signed, unsigned};
 use crate::{Appended, Decide, Error, Result};
 
@@ -149,6 +149,7 @@ impl Append<'_> {
     async fn run(&self, lease: &Lease, decide: Decide, mut gone: oneshot::Receiver<()>) -> Result<Appended> {
         let statements = Statements::of(lease).await?;
         let (view, revision) = self.look(lease, &statements).await?;
+        check_places(self.keys, &view)?;
         let before = Before::of(&view);
         let plan = catch_unwind(AssertUnwindSafe(|| decide(view)))
             .map_err(|_| Error::Broken("the decision panicked; nothing was written".to_owned()))?;

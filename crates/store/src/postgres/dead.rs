@@ -7,8 +7,8 @@ use tidings_event::{
 use tokio_postgres::Row;
 
 use super::append::LOCK;
-use super::failure::of_commit;
 use super::flight::{Flight, Param, params};
+use super::moves::{LIVES, elsewhere};
 use super::pool::Lease;
 use super::read::number;
 use super::routers;
@@ -86,7 +86,7 @@ pub(super) const RETRY: &str = "\
     AND lane = $1 AND sequence >= $2 AND sequence <= $2 ORDER BY sequence LIMIT 1";
 pub(super) const STATE: &str = "\
     SELECT (SELECT sequence FROM tidings.tenants WHERE no = e.tenant_no), \
-      (SELECT checkpoint FROM tidings.routers WHERE partition = e.partition), \
+      (SELECT checkpoint FROM tidings.leases WHERE role = 'router' AND slot = e.partition::text), \
       (SELECT position FROM tidings.partitions WHERE id = e.partition), \
       (SELECT settled FROM tidings.lanes WHERE partition = e.partition AND lane = e.no), \
       (SELECT count(*) FROM tidings.retries WHERE partition = e.partition AND lane = e.no), \
@@ -159,9 +159,10 @@ pub(super) async fn settle(
     let mut flight = Flight::default();
     flight.simple("BEGIN");
     flight.add(&lease, LOCK, params![number]).await?;
+    flight.add(&lease, LIVES, params![tenant.get(), number]).await?;
     let settled = flight.add(&lease, sql, params).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(of_commit)?;
+    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, Some(tenant)))?;
     lease.done();
     let key = |row: &Row| Ok((EndpointNo(row.try_get(0)?), Sequence(unsigned(row.try_get(1)?)?)));
     Ok(encoding::in_order(answers[settled].iter().map(key).collect::<Result<_>>()?))

@@ -10,10 +10,11 @@ use super::failure::of_commit;
 use super::flight::{Flight, params};
 use super::pool::{Connections, Lease};
 use super::read::number;
+use super::shards::INSERT_UNTOLD;
 use super::within::{self, Locks, Within};
 use crate::names::Names;
 use crate::row::{corrupt, signed, unsigned};
-use crate::{
+use crate::{Elsewhere, 
     Append, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, Error, Result,
     encoding,
 };
@@ -46,7 +47,7 @@ pub(super) const ALL: &str = concat!(
     " FROM tidings.endpoints e WHERE e.no > $1 AND e.status <> 'deleted' ORDER BY e.no LIMIT $2"
 );
 pub(super) const BOUNDS: &str = "\
-    SELECT t.sequence, t.floor, (SELECT checkpoint FROM tidings.routers WHERE partition = $2), \
+    SELECT t.sequence, t.floor, (SELECT checkpoint FROM tidings.leases WHERE role = 'router' AND slot = t.partition::text), \
       (SELECT count(*) FROM (SELECT status FROM tidings.endpoints WHERE tenant_no = $1 ORDER BY id) e \
        WHERE e.status <> 'deleted') \
     FROM tidings.tenants t WHERE t.no = $1 AND t.partition = $2";
@@ -122,6 +123,8 @@ pub(super) struct Change {
     pub(super) partition: PartitionId,
     pub(super) tenant: TenantNo,
     pub(super) id: EndpointId,
+    /// Appends to partitions of another database.
+    pub(super) elsewhere: Vec<Append>,
 }
 
 /// One change, in a task of its own: a caller that goes away does not leave the heads locked.
@@ -134,7 +137,7 @@ pub(super) async fn change(
 ) -> Result<EndpointChanged> {
     let task = tokio::spawn(async move {
         let lease = connections.writer().await?;
-        let outcome = change.run(&lease, &names, decide, appends).await;
+        let outcome = Box::pin(change.run(&lease, &names, decide, appends)).await;
         lease.finish(outcome).await
     });
     task.await.unwrap_or_else(|_| Err(Error::Broken("a change of an endpoint did not finish".to_owned())))
@@ -142,13 +145,17 @@ pub(super) async fn change(
 
 impl Change {
     async fn run(
-        &self,
+        mut self,
         lease: &Lease,
         names: &Names,
         decide: DecideEndpoint,
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
         let partition = number(self.partition)?;
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        if !elsewhere.is_empty() {
+            lease.prepare_cached(INSERT_UNTOLD).await?;
+        }
         for sql in [INSERT, UPDATE, PUT_LANES, CANCEL_REPLAYS, SET_REVISION] {
             lease.prepare_cached(sql).await?;
         }
@@ -186,6 +193,10 @@ impl Change {
         let put = put(&mut flight, lease, &row, lane).await?;
         flight.add(lease, SET_REVISION, params![partition, signed(revision.get())]).await?;
         within::write(&mut flight, lease, &decided).await?;
+        let untold = within::elsewhere(elsewhere)?;
+        if !untold.is_empty() {
+            flight.add(lease, INSERT_UNTOLD, params![untold]).await?;
+        }
         flight.simple("COMMIT");
         let answers = flight.send(lease).await.map_err(of_commit)?;
         let stored = answers[put].first().ok_or_else(|| corrupt("endpoints"))?;
@@ -195,9 +206,7 @@ impl Change {
     }
 
     fn view(&self, head: &Row, own: Option<&Row>, bounds: Option<&Row>) -> Result<EndpointView> {
-        let bounds = bounds.ok_or_else(|| {
-            Error::Broken(format!("tenant {} does not live in partition {}", self.tenant, self.partition))
-        })?;
+        let bounds = bounds.ok_or_else(|| Error::Moved(Elsewhere(vec![self.tenant])))?;
         let row = unless_deleted(own)?;
         let settled: Option<i64> = match own {
             Some(own) if row.is_some() => own.try_get(14)?,

@@ -54,8 +54,8 @@ pub(super) const BY_ID: &str = concat!(
       ORDER BY e.event_id LIMIT 1"
 );
 pub(super) const NAMES: &str = "SELECT no, name FROM tidings.tenants WHERE no = ANY ($1)";
-pub(super) const REVISION: &str = "SELECT revision FROM tidings.partitions WHERE id = $1";
-pub(super) const HEADS: &str = "SELECT position, revision FROM tidings.partitions ORDER BY id";
+pub(super) const REVISION: &str = "SELECT revision, moves FROM tidings.partitions WHERE id = $1";
+pub(super) const HEADS: &str = "SELECT position, revision, moves FROM tidings.partitions ORDER BY id";
 /// A binary search: `recorded_at` never falls along a tenant's sequences, because it never falls along positions.
 pub(super) const SEQUENCE_BEFORE: &str = "\
     WITH RECURSIVE bounds (low, high) AS ( \
@@ -183,7 +183,7 @@ pub(super) async fn tail(
 pub(super) async fn heads(lease: Lease) -> Result<Vec<Head>> {
     let head = |row: &Row| -> Result<Head> {
         let (position, revision) = (unsigned(row.try_get(0)?)?, unsigned(row.try_get(1)?)?);
-        Ok(Head { position: Position(position), revision: Revision(revision) })
+        Ok(Head { position: Position(position), revision: Revision(revision), moves: unsigned(row.try_get(2)?)? })
     };
     lease.query(HEADS, &[]).await?.iter().map(head).collect()
 }

@@ -4,8 +4,8 @@ use tidings_event::{EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequenc
 use tokio_postgres::Row;
 
 use super::append::LOCK;
-use super::failure::of_commit;
 use super::flight::{Flight, params};
+use super::moves::{LIVES, REPLAY_LIVES, elsewhere};
 use super::pool::Lease;
 use super::read::number;
 use crate::row::{corrupt, signed, unsigned};
@@ -90,6 +90,7 @@ pub(super) async fn insert(
     let mut flight = Flight::default();
     flight.simple("BEGIN");
     flight.add(&lease, LOCK, params![number]).await?;
+    flight.add(&lease, LIVES, params![new.tenant_no.get(), number]).await?;
     let params = params![
         new.id.as_str(),
         new.endpoint.get(),
@@ -104,7 +105,7 @@ pub(super) async fn insert(
     ];
     let stored = flight.add(&lease, INSERT, params).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(of_commit)?;
+    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, Some(new.tenant_no)))?;
     lease.done();
     answers[stored].first().map(row).transpose()
 }
@@ -119,10 +120,11 @@ pub(super) async fn cancel(
     let mut flight = Flight::default();
     flight.simple("BEGIN");
     flight.add(&lease, LOCK, params![number]).await?;
+    flight.add(&lease, REPLAY_LIVES, params![no.get(), number]).await?;
     flight.add(&lease, CANCEL, params![no.get(), number, at.as_micros()]).await?;
     let found = flight.add(&lease, BY_NO, params![no.get(), number]).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(of_commit)?;
+    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, None))?;
     lease.done();
     answers[found].first().map(row).transpose()
 }

@@ -2,6 +2,7 @@
 
 use tidings_event::{LogId, Timestamp};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::address::Address;
 use super::pool::Lease;
@@ -12,40 +13,157 @@ const VERSION_MIN: i32 = 150_000;
 
 /// Held while the schema is made and brought up to date, so that servers that start together do it once. The number
 /// is the first eight bytes of "tidings!".
-const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tidings!");
+pub(crate) const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tidings!");
 
 pub(super) const SERVER: &str = "\
     SELECT current_setting('server_version_num')::integer, current_setting('server_version'), \
            current_setting('server_encoding'), pg_is_in_recovery(), \
            current_setting('default_transaction_read_only')::boolean";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'tidings'";
+const HISTORY_EXISTS: &str = "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('tidings.schema_history')";
+const LAST_STEP: &str = "SELECT max(version)::integer FROM tidings.schema_history";
+const NEEDS_EXISTS: &str = "\
+    SELECT 1 FROM pg_catalog.pg_attribute \
+    WHERE attrelid = to_regclass('tidings.meta') AND attname = 'needs_step' AND NOT attisdropped";
+const NEEDS_STEP: &str = "SELECT needs_step FROM tidings.meta";
 pub(super) const LOG: &str = "SELECT log_id, (SELECT count(*) FROM tidings.partitions) FROM tidings.meta";
 pub(super) const CREATE_LOG: &str =
     "INSERT INTO tidings.meta (only_row, log_id, created_at, probed_at) VALUES (1, $1, $2, $2)";
 pub(super) const CREATE_PARTITIONS: &str =
     "INSERT INTO tidings.partitions (id) SELECT generate_series(0, $1::integer - 1)";
-pub(super) const CREATE_ROUTERS: &str = "INSERT INTO tidings.routers (partition) SELECT id FROM tidings.partitions";
+pub(super) const CREATE_LEASES: &str = "\
+    INSERT INTO tidings.leases (role, slot) \
+    SELECT role, id::text FROM tidings.partitions, unnest(ARRAY['router', 'publisher']) role";
 pub(super) const SETTINGS: &str = "\
     SELECT name, setting FROM pg_catalog.pg_settings \
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name";
 
-/// Checks the server, migrates, and tells which log it holds.
-pub(super) async fn prepare(address: &Address, partitions: u32) -> Result<LogInfo> {
+pub(super) const PLACE_IN_LOG: &str = "SELECT shard FROM tidings.meta";
+pub(super) const PARTITIONS: &str = "SELECT id FROM tidings.partitions ORDER BY id";
+pub(super) const JOIN_LOG: &str =
+    "INSERT INTO tidings.meta (only_row, log_id, created_at, probed_at, shard) VALUES (1, $1, $2, $2, $3)";
+pub(super) const ADD_PARTITIONS: &str =
+    "INSERT INTO tidings.partitions (id) SELECT id FROM unnest($1::integer[]) id ON CONFLICT (id) DO NOTHING";
+pub(super) const ADD_LEASES: &str = "\
+    INSERT INTO tidings.leases (role, slot) \
+    SELECT role, id::text FROM tidings.partitions, unnest(ARRAY['router', 'publisher']) role \
+    ON CONFLICT (role, slot) DO NOTHING";
+
+/// Numbers of endpoints and replays say in their upper bits in which database they were made.
+pub(crate) const SHARD_SHIFT: u32 = 40;
+
+/// Which of a log's databases is opened.
+pub(crate) enum Part {
+    /// Its home: made with so many partitions if there is none yet.
+    Home { partitions: u32 },
+    /// Another one.
+    Shard(Membership),
+}
+
+/// What a database must be that belongs to a log and is not its home.
+#[derive(Debug, Clone)]
+pub(crate) struct Membership {
+    pub(crate) log: LogId,
+    pub(crate) shard: u16,
+    pub(crate) name: String,
+    /// Its partitions, rising.
+    pub(crate) partitions: Vec<i32>,
+    /// It was made before: one without a log is not the one that was.
+    pub(crate) joined: bool,
+}
+
+/// Checks the server, migrates, and tells which log it holds and in which partitions.
+pub(super) async fn prepare(address: &Address, part: &Part) -> Result<(LogInfo, Vec<i32>)> {
     let mut client = address.connect().await?;
     check_server(&client).await?;
-    client.batch_execute("SET lock_timeout = '60s'").await?;
-    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
-    if client.query_opt(SCHEMA_EXISTS, &[]).await?.is_none() {
+    if !address.pooled {
+        client.batch_execute("SET lock_timeout = '60s'").await?;
+    }
+    let guard = lock(address).await?;
+    if client.query_typed_opt(SCHEMA_EXISTS, &[]).await?.is_none() {
         client.batch_execute("CREATE SCHEMA IF NOT EXISTS tidings").await?;
     }
-    migrations::postgres()?.run_async(&mut client).await.map_err(|error| migration_failure(&error))?;
-    let log = describe(&mut client, partitions).await?;
-    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
-    Ok(log)
+    if is_behind(&client).await? {
+        migrations::postgres()?.run_async(&mut client).await.map_err(|error| migration_failure(&error))?;
+    }
+    let log = match part {
+        Part::Home { partitions } => describe(&mut client, *partitions).await?,
+        Part::Shard(membership) => membership.join(&mut client).await?,
+    };
+    let rows = client.query_typed(PARTITIONS, &[]).await?;
+    let partitions = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i32>>>()?;
+    guard.batch_execute("ROLLBACK").await?;
+    Ok((log, partitions))
+}
+
+impl Membership {
+    /// Makes the database a part of the log, or proves that it is one, and adds the partitions that are new.
+    async fn join(&self, client: &mut Client) -> Result<LogInfo> {
+        let transaction = client.transaction().await?;
+        let refused = |reason: String| Err(Error::Unusable(format!("the database of shard '{}' {reason}", self.name)));
+        match transaction.query_opt(LOG, &[]).await? {
+            None if self.joined => {
+                return refused("holds no log, although it did: it is another database, or an empty one".to_owned());
+            }
+            None => {
+                let now = Timestamp::new(jiff::Timestamp::now()).as_micros();
+                transaction.execute(JOIN_LOG, &[&self.log.to_string(), &now, &i32::from(self.shard)]).await?;
+                let first = (i64::from(self.shard) << SHARD_SHIFT) + 1;
+                for table in ["endpoints", "replays"] {
+                    let restart = format!("ALTER TABLE tidings.{table} ALTER COLUMN no RESTART WITH {first}");
+                    transaction.batch_execute(&restart).await?;
+                }
+            }
+            Some(row) => {
+                let log: &str = row.try_get(0)?;
+                if log != self.log.to_string() {
+                    return refused(format!("holds another log, {log}; home holds {}", self.log));
+                }
+                let shard: i32 = transaction.query_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
+                if shard != i32::from(self.shard) {
+                    let other = if shard == 0 { "the log's home".to_owned() } else { format!("shard number {shard}") };
+                    return refused(format!("is {other}; it should be number {}", self.shard));
+                }
+            }
+        }
+        let present = transaction.query(PARTITIONS, &[]).await?;
+        let present = present.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i32>>>()?;
+        if let Some(foreign) = present.iter().find(|id| !self.partitions.contains(id)) {
+            return refused(format!("holds partition {foreign}, which is not in its range"));
+        }
+        transaction.execute(ADD_PARTITIONS, &[&self.partitions]).await?;
+        transaction.execute(ADD_LEASES, &[]).await?;
+        transaction.commit().await?;
+        let partitions = u32::try_from(self.partitions.len()).map_err(|_| crate::row::corrupt("partitions"))?;
+        Ok(LogInfo { id: self.log, partitions })
+    }
+}
+
+/// Whether the schema has steps to come, those of a new one included.
+async fn is_behind(client: &Client) -> Result<bool> {
+    if client.query_typed_opt(HISTORY_EXISTS, &[]).await?.is_none() {
+        return Ok(true);
+    }
+    let Some(step) = client.query_typed_one(LAST_STEP, &[]).await?.try_get(0)? else { return Ok(true) };
+    let needs = match client.query_typed_opt(NEEDS_EXISTS, &[]).await? {
+        Some(_) => client.query_typed_opt(NEEDS_STEP, &[]).await?.map(|row| row.try_get(0)).transpose()?,
+        None => None,
+    };
+    migrations::Standing { step, needs }.is_behind()
+}
+
+/// Takes the lock, in a transaction of its own that ends with the connection: what belongs to a session would stay
+/// behind on a connection that a pooler lends.
+async fn lock(address: &Address) -> Result<Client> {
+    let guard = address.connect().await?;
+    let settings = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = 0";
+    guard.batch_execute(settings).await?;
+    guard.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&MIGRATION_LOCK, Type::INT8)]).await?;
+    Ok(guard)
 }
 
 async fn check_server(client: &Client) -> Result<()> {
-    let row = client.query_one(SERVER, &[]).await?;
+    let row = client.query_typed_one(SERVER, &[]).await?;
     let (number, name, encoding): (i32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if number < VERSION_MIN {
         return Err(Error::Unusable(format!("PostgreSQL is version {name}; it must be 15 or later")));
@@ -69,9 +187,13 @@ async fn describe(client: &mut Client, partitions: u32) -> Result<LogInfo> {
         transaction.execute(CREATE_LOG, &[&ulid::Ulid::generate().to_string(), &now]).await?;
         let partitions = i32::try_from(partitions).map_err(|_| Error::Unusable("too many partitions".to_owned()))?;
         transaction.execute(CREATE_PARTITIONS, &[&partitions]).await?;
-        transaction.execute(CREATE_ROUTERS, &[]).await?;
+        transaction.execute(CREATE_LEASES, &[]).await?;
     }
     let row = transaction.query_one(LOG, &[]).await?;
+    let shard: i32 = transaction.query_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
+    if shard != 0 {
+        return Err(Error::Unusable("it is a shard of a log whose home is another database".to_owned()));
+    }
     transaction.commit().await?;
     let log_id: &str = row.try_get(0)?;
     let partitions: i64 = row.try_get(1)?;

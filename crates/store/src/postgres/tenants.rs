@@ -30,6 +30,11 @@ pub(super) async fn by_name(lease: Lease, name: &TenantId) -> Result<Option<Tena
     rows.first().map(row).transpose()
 }
 
+pub(super) async fn by_names(lease: Lease, names: &[&TenantId]) -> Result<Vec<TenantRow>> {
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    lease.query(BY_NAMES, &[&names]).await?.iter().map(row).collect()
+}
+
 /// Looks, and writes only what is missing. Two statements, each atomic: that a tenant was placed stays true.
 pub(super) async fn place(lease: Lease, tenants: &[(TenantId, PartitionId)]) -> Result<Vec<TenantRow>> {
     // In order of name, so that two of these never wait for each other in a circle; the first place of a name counts.

@@ -1,8 +1,10 @@
 //! Appends that go into the transaction of something else: few rows each, as arrays, in flights that others share.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidings_event::{PartitionId, Revision};
+use tidings_event::log::AppendView;
+use tidings_event::{PartitionId, Position, Revision, Sequence, Timestamp};
 use tokio_postgres::Row;
 
 use super::append::{
@@ -13,7 +15,7 @@ use super::flight::{Flight, params};
 use super::pool::Lease;
 use super::read::{decode, number};
 use crate::names::Names;
-use crate::plan::{Before, Heads, follow};
+use crate::plan::{Before, Heads, check_places, follow};
 use crate::row::signed;
 use crate::{Append, Appended, Error, Result};
 
@@ -97,6 +99,7 @@ impl Within {
             if let Some(newest) = newest {
                 view.newest = newest_of(lease, names, &keys.entities, &answers[newest]).await?;
             }
+            check_places(&keys, &view)?;
             decided.iter().for_each(|earlier| follow(&mut view, &keys, &earlier.appended.plan));
             if let Some((changed, revision)) = revision
                 && changed == partition
@@ -111,6 +114,28 @@ impl Within {
         }
         Ok(decided)
     }
+}
+
+/// What appends to partitions of another database come to, as events that are told there later: native JSON. They
+/// are decided as if their tenants' logs were empty; the ids keep them from being told twice.
+pub(super) fn elsewhere(appends: Vec<Append>) -> Result<Vec<String>> {
+    let mut events = Vec::new();
+    for Append { partition, keys, decide } in appends {
+        let view = AppendView {
+            partition,
+            position: Position(0),
+            recorded_at: Timestamp::from_micros(0),
+            sequences: keys.tenants.iter().map(|no| (*no, Sequence(0))).collect(),
+            existing: HashMap::new(),
+            newest: HashMap::new(),
+        };
+        let plan = catch_unwind(AssertUnwindSafe(|| decide(view)))
+            .map_err(|_| Error::Broken("the decision panicked; nothing was written".to_owned()))?;
+        for row in plan.rows {
+            events.push(String::from_utf8(row.event.to_json()).map_err(|_| crate::row::corrupt("event"))?);
+        }
+    }
+    Ok(events)
 }
 
 /// An append that is decided and not yet written.

@@ -12,7 +12,7 @@ use super::read::Reader;
 use super::writer::Caller;
 use crate::entries;
 use crate::names::Names;
-use crate::plan::{Before, Heads};
+use crate::plan::{Before, Heads, check_places};
 use crate::row::{correlation_column, corrupt, signed, unsigned};
 use crate::{Append, Appended, Decide, Error, Result};
 
@@ -68,6 +68,7 @@ pub(super) fn append(
 pub(super) fn write(connection: &Connection, names: &Names, append: Append) -> Result<Appended> {
     let Append { partition, keys, decide } = append;
     let (view, revision) = view(connection, names, partition, &keys)?;
+    check_places(&keys, &view)?;
     let before = Before::of(&view);
     let plan = decide(view);
     let heads = before.advance(&plan)?;

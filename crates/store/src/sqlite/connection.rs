@@ -17,7 +17,7 @@ const JOURNAL_BYTES: u32 = 64 * 1024 * 1024;
 const WRITER_CACHE_KIB: i32 = 32 * 1024;
 const READER_CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements kept by each connection.
-const STATEMENTS_MAX: usize = 128;
+pub(super) const STATEMENTS_MAX: usize = 128;
 /// Tries to bring the schema up to date; another process may be at the same.
 const MIGRATE_TRIES: usize = 3;
 
@@ -34,11 +34,20 @@ impl Opening {
     pub(super) fn create(&self, partitions: u32) -> Result<(Connection, LogInfo)> {
         self.create_file()?;
         let mut connection = self.writer()?;
+        let log = Self::set_up(&mut connection, partitions, LogId(ulid::Ulid::generate()))?;
+        Ok((connection, log))
+    }
+
+    /// Brings the schema up to date, and tells which log there is; a new one is called `log`.
+    pub(super) fn set_up(connection: &mut Connection, partitions: u32, log: LogId) -> Result<LogInfo> {
         connection.set_transaction_behavior(TransactionBehavior::Immediate);
+        if !is_behind(connection)? {
+            return describe(connection, partitions, log);
+        }
         let runner = migrations::sqlite()?;
         let mut tries = MIGRATE_TRIES;
         loop {
-            match runner.run(&mut connection) {
+            match runner.run(connection) {
                 Ok(_) => break,
                 Err(error) => {
                     tries -= 1;
@@ -48,8 +57,7 @@ impl Opening {
                 }
             }
         }
-        let log = describe(&mut connection, partitions)?;
-        Ok((connection, log))
+        describe(connection, partitions, log)
     }
 
     /// Only the owner may read the log; SQLite gives the files beside it the same mode.
@@ -107,8 +115,24 @@ impl Opening {
     }
 }
 
+/// Whether the schema has steps to come, those of a new file included.
+fn is_behind(connection: &Connection) -> Result<bool> {
+    let has = |sql: &str| -> Result<bool> { Ok(connection.query_row(sql, [], |row| row.get(0))?) };
+    if !has("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_history'")? {
+        return Ok(true);
+    }
+    let step: Option<i32> = connection.query_row("SELECT max(version) FROM schema_history", [], |row| row.get(0))?;
+    let Some(step) = step else { return Ok(true) };
+    let says = has("SELECT count(*) > 0 FROM pragma_table_info('meta') WHERE name = 'needs_step'")?;
+    let needs = match says {
+        true => connection.query_row("SELECT needs_step FROM meta", [], |row| row.get(0)).optional()?,
+        false => None,
+    };
+    migrations::Standing { step, needs }.is_behind()
+}
+
 /// Reads which log the file holds; gives a new file its log.
-fn describe(connection: &mut Connection, partitions: u32) -> Result<LogInfo> {
+fn describe(connection: &mut Connection, partitions: u32, log: LogId) -> Result<LogInfo> {
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
     if encoding != "UTF-8" {
         return Err(Error::Unusable(format!("the file's encoding is {encoding}; it must be UTF-8")));
@@ -118,16 +142,17 @@ fn describe(connection: &mut Connection, partitions: u32) -> Result<LogInfo> {
     let log_id = match known {
         Some(text) => text.parse().map_err(|_| crate::row::corrupt("log_id"))?,
         None => {
-            let log_id = ulid::Ulid::generate();
+            let LogId(log_id) = log;
             transaction.execute(
                 "INSERT INTO meta (only_row, log_id, created_at, probed_at) VALUES (1, ?1, ?2, ?2)",
                 params![log_id.to_string(), now()],
             )?;
             let mut insert = transaction.prepare("INSERT INTO partitions (id) VALUES (?1)")?;
-            let mut router = transaction.prepare("INSERT INTO routers (partition) VALUES (?1)")?;
+            let mut lease =
+                transaction.prepare("INSERT INTO leases (role, slot) VALUES ('router', ?1), ('publisher', ?1)")?;
             for partition in 0..partitions {
                 insert.execute([partition])?;
-                router.execute([partition])?;
+                lease.execute([partition.to_string()])?;
             }
             log_id
         }
@@ -162,7 +187,7 @@ pub(super) fn durability(connection: &Connection) -> Result<Durability> {
 
 /// The present moment in microseconds, as the tables hold it.
 pub(super) fn now() -> i64 {
-    Timestamp::new(jiff::Timestamp::now()).as_micros()
+    super::inline::told().unwrap_or_else(|| Timestamp::new(jiff::Timestamp::now())).as_micros()
 }
 
 /// Commits, and tells whether a failure leaves it open what became of the transaction.

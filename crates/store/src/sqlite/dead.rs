@@ -8,7 +8,7 @@ use tidings_event::{
 
 use super::append::BEGIN;
 use super::connection::commit;
-use super::{endpoints, routers};
+use super::{endpoints, moves, routers};
 use crate::row::{corrupt, signed, unsigned};
 use crate::{DeadFate, DeadLetter, DeadQuery, DeliveryState, Result, encoding};
 
@@ -53,7 +53,8 @@ pub(super) const STATE: &str = "\
       (SELECT min(sequence) FROM retries WHERE partition = e.partition AND lane = e.no), \
       (SELECT count(*) FROM dead_letters WHERE endpoint = e.no), \
       c.lane, c.state, c.since, c.until, c.probes, c.last \
-    FROM endpoints e JOIN tenants t ON t.no = e.tenant_no JOIN routers r ON r.partition = e.partition \
+    FROM endpoints e JOIN tenants t ON t.no = e.tenant_no \
+      JOIN leases r ON r.role = 'router' AND r.slot = CAST(e.partition AS TEXT) \
       JOIN partitions p ON p.id = e.partition \
       LEFT JOIN lanes l ON l.partition = e.partition AND l.lane = e.no \
       LEFT JOIN circuits c ON c.partition = e.partition AND c.lane = e.no \
@@ -107,6 +108,7 @@ pub(super) fn settle(
     fate: DeadFate,
 ) -> Result<Vec<(EndpointNo, Sequence)>> {
     connection.prepare_cached(BEGIN)?.execute([])?;
+    moves::check(connection, tenant, partition)?;
     let query = DeadQuery { limit: query.limit.min(encoding::SETTLED_MAX), ..query.clone() };
     let mut settled = Vec::new();
     for letter in list(connection, tenant, &query)? {

@@ -9,7 +9,7 @@ use super::writer::Caller;
 use super::{read, routers};
 use crate::names::Names;
 use crate::row::{corrupt, signed, unsigned};
-use crate::{
+use crate::{Elsewhere, 
     Append, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, Error, Result,
     encoding,
 };
@@ -38,7 +38,8 @@ pub(super) const ALL: &str = concat!(
 pub(super) const COUNT: &str = "SELECT count(*) FROM endpoints WHERE tenant_no = ?1 AND status <> 'deleted'";
 pub(super) const BOUNDS: &str = "\
     SELECT t.sequence, t.floor, p.position, p.revision, r.checkpoint \
-    FROM tenants t JOIN partitions p ON p.id = t.partition JOIN routers r ON r.partition = p.id \
+    FROM tenants t JOIN partitions p ON p.id = t.partition \
+      JOIN leases r ON r.role = 'router' AND r.slot = CAST(p.id AS TEXT) \
     WHERE t.no = ?1 AND t.partition = ?2";
 pub(super) const SETTLED: &str = "SELECT settled FROM lanes WHERE partition = ?1 AND lane = ?2";
 pub(super) const INSERT: &str = "\
@@ -147,7 +148,7 @@ fn view(connection: &Connection, change: &Change<'_>) -> Result<(EndpointView, R
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })
         .optional()?
-        .ok_or_else(|| Error::Broken(format!("tenant {tenant} does not live in partition {partition}")))?;
+        .ok_or_else(|| Error::Moved(Elsewhere(vec![tenant])))?;
     let row = by_id(connection, tenant, id)?;
     let settled = match &row {
         Some(row) => settled(connection, partition, row.no.get())?,

@@ -25,7 +25,8 @@ pub(super) const FEED: &str =
 pub(super) const TENANT_BOUNDS: &str = "SELECT sequence, floor FROM tenants WHERE no = ?1";
 pub(super) const TENANT_NAME: &str = "SELECT name FROM tenants WHERE no = ?1";
 pub(super) const REVISION: &str = "SELECT revision FROM partitions WHERE id = ?1";
-pub(super) const HEADS: &str = "SELECT position, revision FROM partitions ORDER BY id";
+pub(super) const MOVES: &str = "SELECT moves FROM partitions WHERE id = ?1";
+pub(super) const HEADS: &str = "SELECT position, revision, moves FROM partitions ORDER BY id";
 /// A binary search: `recorded_at` never falls along a tenant's sequences, because it never falls along positions.
 pub(super) const SEQUENCE_BEFORE: &str = "\
     WITH RECURSIVE bounds (low, high) AS ( \
@@ -162,12 +163,19 @@ pub(super) fn revision(connection: &Connection, partition: PartitionId) -> Resul
     Ok(Revision(unsigned(found)?))
 }
 
+pub(super) fn moves(connection: &Connection, partition: PartitionId) -> Result<u64> {
+    let found: Option<i64> =
+        connection.prepare_cached(MOVES)?.query_row([partition.get()], |row| row.get(0)).optional()?;
+    unsigned(found.unwrap_or(0))
+}
+
 pub(super) fn heads(connection: &Connection) -> Result<Vec<Head>> {
     let mut statement = connection.prepare_cached(HEADS)?;
     let mut rows = statement.query([])?;
     let mut heads = Vec::new();
     while let Some(row) = rows.next()? {
-        heads.push(Head { position: Position(unsigned(row.get(0)?)?), revision: Revision(unsigned(row.get(1)?)?) });
+        let (position, revision) = (Position(unsigned(row.get(0)?)?), Revision(unsigned(row.get(1)?)?));
+        heads.push(Head { position, revision, moves: unsigned(row.get(2)?)? });
     }
     Ok(heads)
 }

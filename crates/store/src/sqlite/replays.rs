@@ -6,9 +6,9 @@ use tidings_event::{EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequenc
 use super::append::BEGIN;
 use super::connection::commit;
 use super::endpoints::{self, PUT_LANE};
-use super::{read, routers};
+use super::{moves, read, routers};
 use crate::row::{corrupt, signed, unsigned};
-use crate::{ReplayRow, ReplayState, Result, encoding};
+use crate::{Elsewhere, Error, ReplayRow, ReplayState, Result, encoding};
 
 /// The columns of a replay in the order in which [`row`] takes them.
 macro_rules! columns {
@@ -30,6 +30,7 @@ pub(super) const CANCEL: &str = "\
     UPDATE replays SET state = 'cancelled', ended_at = ?3, revision = ?4 \
     WHERE no = ?1 AND partition = ?2 AND state = 'running'";
 pub(super) const BY_NO: &str = concat!("SELECT ", columns!(), " FROM replays r WHERE r.no = ?1 AND r.partition = ?2");
+pub(super) const LIVES: &str = "SELECT 1 FROM replays WHERE no = ?1";
 pub(super) const BY_ID: &str = concat!(
     "SELECT ",
     columns!(),
@@ -68,6 +69,7 @@ pub(super) fn insert(
     running_max: u64,
 ) -> Result<Option<ReplayRow>> {
     connection.prepare_cached(BEGIN)?.execute([])?;
+    moves::check(connection, row.tenant_no, partition)?;
     row.revision = read::revision(connection, partition)?.next();
     let written = connection.prepare_cached(INSERT)?.execute(params![
         row.id,
@@ -109,6 +111,9 @@ pub(super) fn cancel(
         endpoints::bump(connection, partition)?;
     }
     let found = routers::all(connection, BY_NO, params![no.get(), partition.get()], row)?.pop();
+    if found.is_none() && connection.prepare_cached(LIVES)?.exists([no.get()])? {
+        return Err(Error::Moved(Elsewhere(Vec::new())));
+    }
     commit(connection)?;
     Ok(found)
 }

@@ -51,6 +51,11 @@ async fn every_statement_is_one_that_sqlite_understands() {
             keys::BY_HASH,
             keys::LIST,
             keys::REVOKE,
+            quotas::ADVANCE,
+            quotas::PUT,
+            quotas::OF_TENANT,
+            quotas::HEAD,
+            quotas::AFTER,
         ];
         for sql in fixed.into_iter().map(str::to_owned).chain(searches()) {
             connection.prepare(&sql)?;

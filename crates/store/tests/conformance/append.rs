@@ -176,14 +176,16 @@ pub(crate) async fn a_plan_with_a_gap_is_refused_and_leaves_nothing(home: Home) 
         assert!(matches!(refused, Err(Error::Broken(_))), "{refused:?}");
     }
     // A tenant that lives elsewhere has no head here, so none of its rows can be written here.
-    let decide: Decide = Box::new(move |view| {
-        assert!(view.sequences.is_empty());
-        let mut view = view;
+    let decide: Decide = Box::new(|_| panic!("there is nothing to decide"));
+    let asked = AppendKeys { tenants: vec![stranger.no], ..AppendKeys::default() };
+    assert!(matches!(store.append(PartitionId(0), asked, decide).await, Err(Error::Moved(_))));
+    // Neither can those of one that was not asked for.
+    let decide: Decide = Box::new(move |mut view| {
         view.sequences.insert(stranger.no, Sequence(0));
         plan(&view, stranger.no, vec![event("globex", "x")], moment(2_000))
     });
-    let asked = AppendKeys { tenants: vec![stranger.no], ..AppendKeys::default() };
-    assert!(matches!(store.append(PartitionId(0), asked, decide).await, Err(Error::Broken(_))));
+    let refused = store.append(PartitionId(0), AppendKeys::default(), decide).await;
+    assert!(refused.is_err(), "{refused:?}");
     assert_eq!(ids(&all_of(&*store, PartitionId(0)).await), ["a"]);
     assert!(all_of(&*store, PartitionId(1)).await.is_empty());
     assert_eq!(place(&*store, "acme").await.head, Sequence(1));
@@ -325,10 +327,12 @@ pub(crate) async fn partitions_are_counted_apart(home: Home) {
         assert!(rows.iter().all(|row| row.partition == PartitionId(partition)));
         assert_eq!(head(&*store, partition).await, Position(u64::from(partition) + 1));
     }
-    assert!(matches!(store.tail(PartitionId(99), Position(0), ALL).await, Err(Error::Broken(_))));
+    // In a log of several databases a node may not know of it yet.
+    let none = |error: Option<Error>| matches!(error, Some(Error::Broken(_) | Error::Unavailable { .. }));
+    assert!(none(store.tail(PartitionId(99), Position(0), ALL).await.err()));
     let decide: Decide = Box::new(|_| panic!("there is nothing to decide"));
     let nowhere = store.append(PartitionId(99), AppendKeys::default(), decide).await;
-    assert!(matches!(nowhere, Err(Error::Broken(_))));
+    assert!(none(nowhere.err()));
 }
 
 pub(crate) async fn a_thousand_events_of_many_tenants_fit_one_append(home: Home) {

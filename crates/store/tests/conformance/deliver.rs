@@ -94,14 +94,18 @@ pub(crate) const RUN: Boot = Boot(ulid::Ulid(1));
 
 /// A heartbeat of a node that takes routers; returns who else beats.
 pub(crate) async fn beat(store: &dyn Store, node: &str, boot: Boot) -> Vec<Member> {
+    beat_in(store, ShardNo(0), node, boot).await
+}
+
+async fn beat_in(store: &dyn Store, shard: ShardNo, node: &str, boot: Boot) -> Vec<Member> {
     let serves = Serves { roles: ["router".to_owned()].into(), ..Serves::default() };
     let beat = Beat { node: node.to_owned(), boot, serves, address: None, version: "1.2.3".to_owned() };
-    store.beat(ShardNo(0), &beat, LEASE).await.expect("an answer")
+    store.beat(shard, &beat, LEASE).await.expect("an answer")
 }
 
 pub(crate) async fn claim(store: &dyn Store, partition: u32) -> Claim {
-    beat(store, "node", RUN).await;
     let slot = Slot::partition(PartitionId(partition));
+    beat_in(store, store.shard_of(LeaseRole::Router, &slot), "node", RUN).await;
     store.claim(LeaseRole::Router, &slot, "node", RUN, LEASE).await.expect("an answer").expect("a claim")
 }
 

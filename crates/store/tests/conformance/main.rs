@@ -15,6 +15,7 @@ mod keys;
 mod leases;
 mod lifetime;
 mod make;
+mod moves;
 mod newest;
 mod quotas;
 mod replays;
@@ -40,6 +41,15 @@ macro_rules! promises {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     crate::$module::$name(crate::home::Home::postgres().await).await;
+                }
+            )+)+
+        }
+
+        mod sharded {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::home::Home::sharded().await).await;
                 }
             )+)+
         }
@@ -145,6 +155,13 @@ promises! {
         a_replay_is_read_back_and_begins_with_a_lane,
         an_endpoint_has_only_so_many_running_replays,
         a_replay_ends_once;
+    moves:
+        a_moved_tenant_keeps_its_log_and_goes_on_in_the_other_partition,
+        who_looks_for_a_moved_tenant_where_it_was_is_told,
+        what_deliveries_must_remember_moves_along,
+        a_lane_that_has_settled_everything_brings_no_row_along,
+        a_move_that_makes_no_sense_is_refused_and_one_that_comes_again_changes_nothing,
+        appends_and_moves_at_once_leave_no_gap_and_lose_nothing;
     newest:
         an_append_sees_the_newest_event_of_its_entity_among_the_types,
         an_entity_of_any_name_is_found,

@@ -67,7 +67,8 @@ pub(crate) async fn an_endpoint_has_only_so_many_running_replays(home: Home) {
     let before = store.heads().await.unwrap()[0].revision;
     assert_eq!(insert(&one, "c").await, None);
     assert_eq!(insert(&gone, "d").await, None);
-    assert_eq!(store.insert_replay(PartitionId(1), replay(&two, "e"), 9).await.unwrap(), None);
+    let elsewhere = store.insert_replay(PartitionId(1), replay(&two, "e"), 9).await;
+    assert!(matches!(elsewhere, Err(tidings_store::Error::Moved(_))), "{elsewhere:?}");
     assert_eq!(store.heads().await.unwrap()[0].revision, before);
     assert_eq!(store.router_state(P0).await.unwrap().lanes.len(), 2);
     insert(&two, "f").await.unwrap();
@@ -124,9 +125,9 @@ pub(crate) async fn a_replay_ends_once(home: Home) {
     assert!(done.ended_at.is_some());
     // What a router ends is no change of a person's.
     assert_eq!(done.revision, second.revision);
-    for (partition, no) in [(P0, ReplayNo(99)), (PartitionId(1), first.no)] {
-        assert_eq!(store.cancel_replay(partition, no, moment(9)).await.unwrap(), None);
-    }
+    assert_eq!(store.cancel_replay(P0, ReplayNo(99), moment(9)).await.unwrap(), None);
+    let elsewhere = store.cancel_replay(PartitionId(1), first.no, moment(9)).await;
+    assert!(matches!(elsewhere, Err(tidings_store::Error::Moved(_))), "{elsewhere:?}");
     place_in(&*store, "globex", 1).await;
     let foreign = claim(&*store, 1).await;
     commit(&*store, &RouteCommit { replays: vec![progress(second.no)], ..nothing(1, foreign) }).await;

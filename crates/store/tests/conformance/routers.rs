@@ -122,7 +122,7 @@ pub(crate) async fn routing_tells_what_changed_after_a_revision(home: Home) {
     assert!(all.replays.is_empty());
     let nothing = store.routing(P0, Revision(5)).await.unwrap();
     assert!(nothing.endpoints.is_empty() && nothing.replays.is_empty());
-    assert!(matches!(store.routing(PartitionId(99), Revision(0)).await, Err(Error::Broken(_))));
+    assert!(store.routing(PartitionId(99), Revision(0)).await.is_err());
 }
 
 pub(crate) async fn redrives_of_one_endpoint_leave_room_for_those_of_others(home: Home) {

@@ -1,17 +1,20 @@
 //! Opens the databases and starts the engine on them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_engine::{Engine, NamedSource, Options, PLATFORM, QuotaInForce};
 use tidings_engine::trace::Tracer;
 use tidings_event::Text;
-use tidings_store::{Backend, Error as StoreError, StoreOptions};
+use tidings_store::{Backend, Error as StoreError, Store, StoreOptions};
 
+use super::bus::bus;
 use super::database_url;
 use crate::commands::outbox::source_failure;
 use crate::config::check::{ports, proxy, ranges, roles};
 use crate::config::layer::Layers;
+use crate::config::shards::shards;
 use crate::config::mask::mask_url;
 use crate::failure::{Exit, Failure};
 
@@ -36,7 +39,7 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
     let roles = roles(&layers.get("roles").text).map_err(Failure::usage)?;
     let url = database_url(layers, data_dir);
     let store =
-        tidings_store::open_store(&url, store_options(layers)).await.map_err(|error| store_failure(&url, &error))?;
+        open_log(&url, layers).await?;
     let platform = match store.backend() {
         Backend::Sqlite => format!("sqlite:{}", data_dir.join(OUTBOX_FILE).display()),
         Backend::Postgres => url.clone(),
@@ -48,6 +51,7 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
         sources.push(source(&setting.name, &setting.url, setting.service.clone())?);
     }
     let mut options = engine_options(layers)?;
+    options.bus = bus(layers, &node.id, store.log().id, &node.master).await?;
     options.tracer = tracer;
     options.node.id = node.id;
     options.node.address = Some(node.address);
@@ -56,6 +60,13 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
     options.deliver.replace_master = node.replace_master;
     let started = Engine::start(store, sources, options).await;
     started.map_err(|error| store_failure(&url, &error))
+}
+
+/// The log, in all of its databases.
+pub(crate) async fn open_log(url: &str, layers: &Layers) -> Result<Arc<dyn Store>, Failure> {
+    let shards = shards(&layers.get("shards").text).map_err(Failure::usage)?;
+    let opened = tidings_store::open_sharded(url, &shards, store_options(layers)).await;
+    opened.map_err(|error| store_failure(url, &error))
 }
 
 /// A source. It connects when it is first used, so that a producer's database that is down holds up nothing else.

@@ -1,0 +1,38 @@
+//! Tenants that move from one partition to another.
+
+use std::fmt;
+
+use tidings_event::{PartitionId, Sequence, TenantNo};
+
+/// What became of a step of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveOutcome {
+    /// The tenant lives there, and did before.
+    Already,
+    /// It lives there from now on.
+    Moved {
+        /// Where it lived.
+        from: PartitionId,
+        /// Its last sequence; what comes next goes to the other partition.
+        head: Sequence,
+    },
+    /// There is no such tenant.
+    NoTenant,
+    /// There is no such partition.
+    NoPartition,
+    /// The partition lies in another database than the tenant's, and it does not move between them.
+    OtherDatabase,
+    /// The tenant is the system's own, which stays.
+    Fixed,
+}
+
+/// Tenants that do not live in the partition in which they were looked for. Nothing was written; where each lives must be
+/// asked anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere(pub Vec<TenantNo>);
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tenant(s) live in another partition", self.0.len())
+    }
+}
