@@ -8,10 +8,11 @@ use serde_json::json;
 use tidings_engine::{FAULTS_MAX, verify_log};
 use tidings_store::Renewed;
 
-use super::serve::{database_url, store_failure, store_options};
+use super::serve::{database_url, open_log, store_failure};
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
 use crate::config::setting::Setting;
+use crate::config::shards::shards;
 use crate::context::{Context, run_until_interrupted};
 use crate::database::{Target, has_log};
 use crate::datadir::DataDir;
@@ -91,8 +92,7 @@ pub(crate) fn run(context: &Context, command: &LogCommand) -> Result<(), Failure
 async fn check(voice: Voice, layers: &Layers) -> Result<(), Failure> {
     let url = database_url(layers, &crate::config::data_dir(layers));
     must_hold_log(&url).await?;
-    let opened = tidings_store::open_store(&url, store_options(layers)).await;
-    let store = opened.map_err(|error| store_failure(&url, &error))?;
+    let store = open_log(&url, layers).await?;
     let bar = progress(voice, "{bar:30.cyan/dim} {percent:>3}%  {human_pos} of {human_len} events  eta {eta}");
     let found = verify_log(&*store, |done, total| {
         bar.set_length(total);
@@ -125,13 +125,19 @@ async fn check(voice: Voice, layers: &Layers) -> Result<(), Failure> {
     if found.faults_in_all == 0 { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-/// Gives the log at a URL a new id; its ids before and after.
+/// Gives the log at a URL a new id, in all of its databases; its ids before and after.
 pub(super) async fn renew(url: &str, layers: &Layers) -> Result<(String, String), Failure> {
     must_hold_log(url).await?;
-    // Brings the schema of an older copy up to date.
-    let store = tidings_store::open_store(url, store_options(layers)).await;
-    store.map_err(|error| store_failure(url, &error))?.close().await;
-    match tidings_store::renew_log(&[url.to_owned()]).await.map_err(|error| store_failure(url, &error))? {
+    let shards = shards(&layers.get("shards").text).map_err(Failure::usage)?;
+    // Brings the schema of an older copy up to date. Of several databases one may have been renewed before the others
+    // when this was interrupted: they are of one log again afterwards.
+    match open_log(url, layers).await {
+        Ok(store) => store.close().await,
+        Err(failure) if shards.is_empty() => return Err(failure),
+        Err(_) => {}
+    }
+    let urls: Vec<String> = std::iter::once(url.to_owned()).chain(shards.into_iter().map(|shard| shard.url)).collect();
+    match tidings_store::renew_log(&urls).await.map_err(|error| store_failure(url, &error))? {
         Renewed::Done { before, after } => Ok((before.to_string(), after.to_string())),
         Renewed::InUse(nodes) => Err(Failure::failed(format!(
             "servers run on {}: {}; stop them first (one that was killed is forgotten after a minute)",
