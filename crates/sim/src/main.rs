@@ -25,6 +25,9 @@ struct Args {
     /// Print the trace of the one seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Print what the nodes of the one seed log, by levels as `RUST_LOG` has them.
+    #[arg(long, requires = "seed")]
+    log: Option<String>,
     /// How many seeds to run at once.
     #[arg(long, default_value_t = 2)]
     threads: u64,
@@ -38,6 +41,9 @@ struct Args {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if let Some(levels) = &args.log {
+        tracing_subscriber::fmt().with_env_filter(levels).with_ansi(false).without_time().init();
+    }
     let report = match args.seed {
         Some(seed) => one(seed, args.trace),
         None => many(&args),
