@@ -11,13 +11,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-catalog", &["tidings-event"]),
     ("tidings-outbox", &["tidings-event"]),
     ("tidings-store", &["tidings-outbox", "tidings-event"]),
-    ("tidings-engine", &["tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"]),
+    ("tidings-bus", &["tidings-event"]),
+    ("tidings-engine", &["tidings-bus", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"]),
     ("tidings-server", &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-event"]),
     (
         "tidings",
         &[
             "tidings-server",
             "tidings-engine",
+            "tidings-bus",
             "tidings-core",
             "tidings-catalog",
             "tidings-store",

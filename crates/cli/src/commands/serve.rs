@@ -1,6 +1,7 @@
 //! `tidings serve`: wires the parts together and runs them until it is told to stop.
 
 mod banner;
+pub(crate) mod bus;
 mod logging;
 mod measures;
 mod open;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
 use self::open::Node;
-pub(crate) use self::open::{OUTBOX_FILE, store_failure, store_options};
+pub(crate) use self::open::{OUTBOX_FILE, open_log, store_failure, store_options};
 use crate::config::check::master_key;
 use crate::config::flags::{Flags, ServerScope};
 use crate::config::layer::Layers;

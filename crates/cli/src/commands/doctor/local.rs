@@ -1,8 +1,9 @@
 //! What can be checked from the configuration alone, without a server.
 
 use std::path::Path;
+use std::time::Duration;
 
-use tidings_event::Timestamp;
+use tidings_event::{LogId, Timestamp};
 use tidings_store::{OutboxSource, SourceError};
 
 use super::{Findings, Verdict, judge_clock, webhooks};
@@ -17,6 +18,9 @@ use crate::datadir::{self, ADMIN_KEY, MASTER_KEY, SERVER_URL};
 const DISK_FREE_WARN_BYTES: u64 = 1024 * 1024 * 1024;
 /// Below this writes are about to fail.
 const DISK_FREE_BAD_BYTES: u64 = 100 * 1024 * 1024;
+/// How long the bus may take to be reached, and how often it is looked whether it is.
+const BUS_MAX: Duration = Duration::from_secs(3);
+const BUS_LOOK: Duration = Duration::from_millis(20);
 /// A row that waits longer than this in an outbox which a server reads points at something that stands still.
 const LAG_WARN_MS: i64 = 60_000;
 
@@ -33,6 +37,7 @@ pub(super) async fn check(findings: &mut Findings, layers: &Layers) -> Option<(S
     if !is_sqlite || dir.join("outbox.db").exists() {
         source(findings, "platform", &platform, running).await;
     }
+    bus(findings, layers).await;
     for setting in &layers.get("sources").sources {
         source(findings, &setting.name, &setting.url, running).await;
     }
@@ -115,6 +120,31 @@ async fn database(findings: &mut Findings, layers: &Layers, url: &str) {
         Err(error) => findings.warn("durability", format!("cannot be asked: {error}")),
     }
     store.close().await;
+}
+
+/// The bus, if one is configured: can it be reached, and how safe is what it keeps.
+async fn bus(findings: &mut Findings, layers: &Layers) {
+    let shown = layers.get("nats_url").shown();
+    // It is only looked at, so neither the log nor the key matters.
+    let bus = match crate::commands::serve::bus::bus(layers, "doctor", LogId(ulid::Ulid(0)), &[0; 32]).await {
+        Ok(Some(bus)) => bus,
+        Ok(None) => return,
+        Err(error) => return findings.bad("bus", error.to_string()),
+    };
+    let connecting = async {
+        while !bus.is_connected() {
+            tokio::time::sleep(BUS_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(BUS_MAX, connecting).await.is_err() {
+        findings.warn("bus", format!("{shown} cannot be reached: nodes ask the database for what is new"));
+    } else {
+        let health = bus.health().await;
+        let settings = health.settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        findings.good("bus", format!("{shown} {}", settings.join(" ")));
+        health.warnings.into_iter().for_each(|warning| findings.warn("bus", warning));
+    }
+    bus.close().await;
 }
 
 /// A source: can it be reached, has it an outbox, does anything stand still in it, what is its clock.

@@ -59,17 +59,26 @@ async fn ready(findings: &mut Findings, api: &Api) {
         "ready" => findings.good("storage", format!("{}, takes writes", text(&answer, "/backend"))),
         status => findings.bad("storage", format!("{}: {status}", text(&answer, "/backend"))),
     }
-    let durability = &answer["durability"];
-    let settings = durability["settings"].as_object().into_iter().flatten();
+    part(findings, "durability", &answer["durability"]);
+    match answer["bus"]["connected"].as_bool() {
+        Some(false) => findings.warn("bus", "not connected: nodes ask the database for what is new"),
+        Some(true) => part(findings, "bus", &answer["bus"]),
+        None => {}
+    }
+}
+
+/// What holds, and what is weaker than it should be.
+fn part(findings: &mut Findings, what: &str, answer: &Value) {
+    let settings = answer["settings"].as_object().into_iter().flatten();
     let settings: Vec<String> = settings
         .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    let warnings = durability["warnings"].as_array().map_or(&[][..], Vec::as_slice);
+    let warnings = answer["warnings"].as_array().map_or(&[][..], Vec::as_slice);
     for warning in warnings.iter().filter_map(Value::as_str) {
-        findings.warn("durability", warning);
+        findings.warn(what, warning);
     }
     if warnings.is_empty() && !settings.is_empty() {
-        findings.good("durability", settings.join(" "));
+        findings.good(what, settings.join(" "));
     }
 }
 

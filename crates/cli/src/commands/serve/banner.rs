@@ -15,6 +15,8 @@ pub(super) struct Banner {
     database: String,
     log: String,
     durability: String,
+    /// The bus, if one is configured.
+    bus: Option<String>,
     warnings: Vec<String>,
     sources: Vec<String>,
     /// Where the admin key is, unless it was given.
@@ -28,6 +30,15 @@ impl Banner {
             Backend::Sqlite => "SQLite",
             Backend::Postgres => "PostgreSQL",
         };
+        let (bus, bus_warnings) = match health.bus {
+            Some(bus) if bus.connected => {
+                let settings = bus.settings.iter().map(|(name, value)| format!("{name}={value}"));
+                (Some(settings.collect::<Vec<_>>().join(" ")), bus.warnings)
+            }
+            Some(bus) => (Some("not connected yet".to_owned()), bus.warnings),
+            None => (None, Vec::new()),
+        };
+        let bus = bus.map(|settings| format!("NATS, {}: {settings}", layers.get("nats_url").shown()));
         let (durability, warnings) = match health.durability {
             Some(durability) => {
                 let settings = durability.settings.iter().map(|(name, value)| format!("{name}={value}"));
@@ -35,12 +46,15 @@ impl Banner {
             }
             None => ("unknown".to_owned(), vec!["the database does not say how durable its writes are".to_owned()]),
         };
+        let warnings = warnings.into_iter().map(|warning| format!("durability: {warning}"));
+        let warnings = warnings.chain(bus_warnings.into_iter().map(|warning| format!("bus: {warning}"))).collect();
         let sources = layers.get("sources").sources.iter().map(|source| source.name.clone()).collect();
         Self {
             url: url.to_owned(),
             database: format!("{backend}, {}", database_shown(layers, data_dir)),
             log: engine.log().id.to_string(),
             durability,
+            bus,
             warnings,
             sources,
             key: key_in_file.then(|| data_dir.join(ADMIN_KEY)),
@@ -56,13 +70,14 @@ impl Banner {
                 database = self.database,
                 log = self.log,
                 durability = self.durability,
+                bus = self.bus,
                 sources = self.sources.join(","),
                 key_file = self.key.as_ref().map(|path| path.display().to_string()),
                 version = env!("CARGO_PKG_VERSION"),
                 "ready"
             );
         }
-        self.warnings.iter().for_each(|warning| tracing::warn!("durability: {warning}"));
+        self.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     }
 
     fn render(&self, voice: Voice) -> String {
@@ -74,6 +89,7 @@ impl Banner {
         } else {
             self.sources.join(", ")
         };
+        let bus = self.bus.as_ref().map_or_else(String::new, |bus| format!("\n  {}  {bus}", faint("bus       ")));
         let key = match &self.key {
             Some(path) => path.display().to_string(),
             None => "as given by TIDINGS_ADMIN_KEY".to_owned(),
@@ -93,7 +109,7 @@ impl Banner {
         );
         let tail = accent("tidings tail acme --from start".to_owned());
         format!(
-            "\n{} {}\n\n  {}  {}\n  {}  {}\n  {}  {}\n  {}  {}\n  {}  {}\n\nTry:\n  {export}{elsewhere}\n  {emit}\n  {tail}\n",
+            "\n{} {}\n\n  {}  {}\n  {}  {}\n  {}  {}{bus}\n  {}  {}\n  {}  {}\n\nTry:\n  {export}{elsewhere}\n  {emit}\n  {tail}\n",
             strong("Tidings"),
             faint(env!("CARGO_PKG_VERSION")),
             faint("listens on"),

@@ -12,6 +12,12 @@ pub(super) fn install(layers: &Layers) -> Result<bool, Failure> {
     let text = &layers.get("log").text;
     let filter =
         EnvFilter::try_new(text).map_err(|error| Failure::usage(format!("log ('{text}') cannot be used: {error}")))?;
+    // What the connection to NATS goes through is told in words of our own; the library repeats itself.
+    let filter = if text.contains("async_nats") {
+        filter
+    } else {
+        filter.add_directive("async_nats=off".parse().expect("the directive is well formed"))
+    };
     let human = match layers.get("log_format").text.as_str() {
         "human" => true,
         "json" => false,
