@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::direct;
 use crate::history::History;
 use crate::ledger::Ledger;
+use crate::outside::Outsider;
 use crate::producers::{number, type_of};
 use crate::readers::{Mode, Reader};
 use crate::receiver::Receiver;
@@ -27,6 +28,7 @@ pub(crate) struct Witnesses<'a> {
     pub(crate) ledgers: &'a [Arc<Ledger>],
     pub(crate) receivers: &'a [Arc<Receiver>],
     pub(crate) readers: &'a [Arc<Reader>],
+    pub(crate) outsider: Option<&'a Outsider>,
 }
 
 /// What the reckoning counted.
@@ -70,7 +72,7 @@ impl Witnesses<'_> {
         loop {
             let missing = self.missing().await;
             let missing = match missing {
-                Ok(missing) if missing.is_empty() => return,
+                Ok(missing) if missing.is_empty() => break,
                 Ok(missing) => missing,
                 Err(error) => vec![format!("{error:#}")],
             };
@@ -79,6 +81,23 @@ impl Witnesses<'_> {
             }
             tokio::time::sleep(POLL).await;
         }
+        if let Some(outsider) = self.outsider {
+            match self.ends().await {
+                Ok(ends) => outsider.caught_up(&ends).await,
+                Err(error) => self.history.broken(format!("{error:#}")),
+            }
+        }
+    }
+
+    /// The last position of each partition.
+    async fn ends(&self) -> anyhow::Result<Vec<(i32, i64)>> {
+        let url = self.cluster.log.url();
+        direct::within(async {
+            let client = direct::connect(&url).await?;
+            let rows = client.query("select id, position from tidings.partitions", &[]).await?;
+            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        })
+        .await
     }
 
     /// Who still waits for something, in words.
@@ -152,6 +171,9 @@ impl Witnesses<'_> {
         }
         for reader in self.readers {
             reckoning.lost += self.against_reader(&log, reader);
+        }
+        if let Some(outsider) = self.outsider {
+            outsider.reconcile(&log);
         }
         Ok(reckoning)
     }

@@ -77,7 +77,7 @@ impl History {
     }
 
     /// A fault begins; returns its number.
-    pub(crate) fn begin(&self, kind: &str, details: Value) -> usize {
+    pub(crate) fn begin(&self, kind: &str, details: &Value) -> usize {
         let from = self.now();
         let mut faults = lock(&self.faults);
         faults.push(Record { kind: kind.to_owned(), from, to: None });

@@ -99,7 +99,8 @@ impl Injector {
     pub(crate) async fn inject(&self, planned: Planned, alone: bool) {
         let Planned { fault, lasts } = planned;
         let kind = fault.to_string();
-        let no = self.history.begin(&kind, json!({ "fault": format!("{fault:?}"), "lasts_ms": lasts.as_millis() }));
+        let details = json!({ "fault": format!("{fault:?}"), "lasts_ms": lasts.as_millis() });
+        let no = self.history.begin(&kind, &details);
         let done = match fault {
             Fault::Kill(node) => self.kill(node, lasts, alone).await,
             Fault::Terminate(node) => self.terminate(node, lasts).await,

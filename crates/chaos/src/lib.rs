@@ -24,6 +24,7 @@ mod inject;
 mod ledger;
 mod nats;
 mod node;
+mod outside;
 mod owners;
 mod producers;
 mod proxy;

@@ -129,9 +129,9 @@ async fn transaction(
     }
     tokio::time::sleep(late).await;
     if roll_back {
-        transaction.rollback().await?
+        transaction.rollback().await?;
     } else {
-        transaction.commit().await?
+        transaction.commit().await?;
     }
     Ok(!roll_back)
 }

@@ -64,6 +64,8 @@ pub struct Report {
     pub duplicates_of_one_receiver: u64,
     /// Events that were given up after their whole schedule.
     pub dead_letters: u64,
+    /// Messages that somebody outside heard on the broker.
+    pub bus_messages: u64,
     /// Events that feed readers read, and how often they connected anew.
     pub read: u64,
     /// Connections and requests of feed readers.

@@ -18,6 +18,7 @@ use crate::faults::{Fault, Planned};
 use crate::history::{History, millis};
 use crate::inject::Injector;
 use crate::ledger::Ledger;
+use crate::outside::Outsider;
 use crate::owners::busiest;
 use crate::producers::{self, Producing};
 use crate::readers::{Mode, Reader};
@@ -89,6 +90,7 @@ struct Run {
     schedule: Schedule,
     ledgers: Vec<Arc<Ledger>>,
     readers: Vec<Arc<Reader>>,
+    outsider: Option<Arc<Outsider>>,
     /// Ends the producers, then the changes of endpoints, then all else.
     stop_producing: CancellationToken,
     stop_changing: CancellationToken,
@@ -128,6 +130,10 @@ impl Run {
         let (ledgers, producing) = produce(&options, &history, &cluster, &stop_producing);
         let (readers, mut reading) = read(&options, &history, &cluster, &stop_reading);
         reading.spawn(watch::supervise(Arc::clone(&cluster), Arc::clone(&history), stop_reading.clone()));
+        let outsider = cluster.nats.as_ref().map(|nats| Outsider::new(nats.url(), Arc::clone(&history)));
+        if let Some(outsider) = &outsider {
+            reading.spawn(Arc::clone(outsider).run(stop_reading.clone()));
+        }
         let books = watch::books(Arc::clone(&cluster), receivers.clone(), Arc::clone(&history), stop_reading.clone());
         Ok(Self {
             schedule: Schedule::new(options.seed, field, options.scale),
@@ -138,6 +144,7 @@ impl Run {
             history,
             ledgers,
             readers,
+            outsider,
             stop_producing,
             stop_changing,
             stop_reading,
@@ -171,6 +178,7 @@ impl Run {
             ledgers: &self.ledgers,
             receivers: &self.injector.receivers,
             readers: &self.readers,
+            outsider: self.outsider.as_deref(),
         };
         witnesses.drained(DRAIN).await;
         let drain_s = (self.history.now() - healed).as_secs_f64();
@@ -303,6 +311,7 @@ impl Run {
             duplicates: counts.iter().map(|(_, repeats)| repeats).sum(),
             duplicates_of_one_receiver: counts.iter().map(|(_, repeats)| *repeats).max().unwrap_or(0),
             dead_letters: reckoning.dead_letters,
+            bus_messages: self.outsider.as_ref().map_or(0, |outsider| outsider.heard().messages),
             read: self.readers.iter().map(|reader| reader.read().events.len() as u64).sum(),
             reader_connections: self.readers.iter().map(|reader| reader.read().connections).sum(),
             producer_retries: self.ledgers.iter().map(|ledger| ledger.account().retries).sum(),

@@ -37,6 +37,9 @@ pub(crate) struct View {
     pub(crate) database_rested: bool,
 }
 
+/// How a fault of one kind is drawn.
+type Draw = fn(&mut Schedule, &View) -> Fault;
+
 /// Draws faults.
 pub(crate) struct Schedule {
     dice: StdRng,
@@ -79,7 +82,7 @@ impl Schedule {
     }
 
     fn draw(&mut self, view: &View) -> Fault {
-        let kinds: [(u32, fn(&mut Self, &View) -> Fault); 20] = [
+        let kinds: [(u32, Draw); 20] = [
             (14, |this, view| Fault::Kill(this.owner(view))),
             (4, |this, view| Fault::Terminate(this.owner(view))),
             (10, |this, view| Fault::Pause(this.owner(view))),

@@ -40,7 +40,7 @@ pub(crate) async fn supervise(cluster: Arc<Cluster>, history: Arc<History>, stop
     while tokio::time::timeout(SUPERVISE, stop.cancelled()).await.is_err() {
         for node in &cluster.nodes {
             match node.revive() {
-                Ok(true) => history.say(&format!("{} ended by itself and is started again", node.name)),
+                Ok(true) => history.note("restarted", serde_json::json!({ "node": node.name })),
                 Ok(false) => {}
                 Err(error) => history.say(&format!("{} cannot be started: {error:#}", node.name)),
             }
