@@ -20,7 +20,10 @@ mod replay;
 
 use serde_json::value::RawValue;
 
-pub use admin::{Move, NewMove, ShardReadiness, Alive, BusReadiness, CreatedKey, Durability, Key, KeyList, NewKey, Readiness, Role, Tenant, TenantList};
+pub use admin::{
+    Alive, BusReadiness, CreatedKey, Durability, Key, KeyList, Move, NewKey, NewMove, Readiness, Role, ShardReadiness,
+    Tenant, TenantList,
+};
 pub use catalog::{
     Blinded, CatalogChange, CatalogChanged, CatalogEntry, CatalogEntryList, CatalogReport, CatalogRevision,
     CatalogRevisionList, CheckedEntry, DefinitionInLog, EntryName, Finding, InvalidSample, Lineage, LineageList,

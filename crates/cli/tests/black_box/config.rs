@@ -42,11 +42,11 @@ async fn what_is_in_force_is_shown_with_its_origin_and_without_secrets() {
 async fn a_configuration_that_cannot_work_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let mut command = tidings(&["serve", "--data-dir", data.to_str().unwrap(), "--nats-url", "nats://localhost"]);
+    let mut command = tidings(&["serve", "--data-dir", data.to_str().unwrap(), "--nats-url", "http://localhost"]);
     command.env("TIDINGS_ADMIN_KEY", "short").env("TIDINGS_MASTER_KEY", "c2hvcnQ=");
     let ran = run(command, "").await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    for expected in ["NATS is not part of this version", "at least 32 characters", "must be 32 bytes"] {
+    for expected in ["must be URLs of NATS servers", "at least 32 characters", "must be 32 bytes"] {
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
     assert!(!data.exists());

@@ -59,27 +59,36 @@ async fn ready(findings: &mut Findings, api: &Api) {
         "ready" => findings.good("storage", format!("{}, takes writes", text(&answer, "/backend"))),
         status => findings.bad("storage", format!("{}: {status}", text(&answer, "/backend"))),
     }
-    part(findings, "durability", &answer["durability"]);
+    let settings = in_force(&answer["durability"]);
+    if !warnings(findings, "durability", &answer["durability"]) && !settings.is_empty() {
+        findings.good("durability", settings.join(" "));
+    }
     match answer["bus"]["connected"].as_bool() {
         Some(false) => findings.warn("bus", "not connected: nodes ask the database for what is new"),
-        Some(true) => part(findings, "bus", &answer["bus"]),
+        Some(true) => {
+            // Its warnings do not say what holds, so that is said in any case.
+            findings.good("bus", format!("connected: {}", in_force(&answer["bus"]).join(" ")));
+            warnings(findings, "bus", &answer["bus"]);
+        }
         None => {}
     }
 }
 
-/// What holds, and what is weaker than it should be.
-fn part(findings: &mut Findings, what: &str, answer: &Value) {
+/// The settings in force.
+fn in_force(answer: &Value) -> Vec<String> {
     let settings = answer["settings"].as_object().into_iter().flatten();
-    let settings: Vec<String> = settings
+    settings
         .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect();
+        .collect()
+}
+
+/// What is weaker than it should be; returns whether anything is.
+fn warnings(findings: &mut Findings, what: &str, answer: &Value) -> bool {
     let warnings = answer["warnings"].as_array().map_or(&[][..], Vec::as_slice);
     for warning in warnings.iter().filter_map(Value::as_str) {
         findings.warn(what, warning);
     }
-    if warnings.is_empty() && !settings.is_empty() {
-        findings.good(what, settings.join(" "));
-    }
+    !warnings.is_empty()
 }
 
 async fn sources(findings: &mut Findings, api: &Api) {
