@@ -134,6 +134,7 @@ const OTHERS: &[&str] = &[
     moves::LOCK_ROUTER,
     moves::TENANT,
     moves::SETTLED,
+    moves::IS_READY,
     moves::LANES,
     moves::PUT_LANES,
     moves::RETRIES,
