@@ -37,17 +37,24 @@ pub(crate) struct Work {
 impl Cluster {
     /// Starts so many servers over a fresh log; SQLite where there is no PostgreSQL.
     pub(crate) async fn open(server: Option<&Arc<Postgres>>, nodes: usize, partitions: usize) -> Result<Self> {
+        Self::open_each(server, &vec![Vec::new(); nodes], partitions).await
+    }
+
+    /// The same with further variables of each server's environment.
+    pub(crate) async fn open_each(
+        server: Option<&Arc<Postgres>>,
+        nodes: &[Vec<(String, String)>],
+        partitions: usize,
+    ) -> Result<Self> {
         let database = match server {
             Some(server) => Some(server.database().await),
             None => None,
         };
-        let setup = Setup {
-            database_url: database.as_ref().map(Database::url),
-            sources: None,
-            more: vec![("TIDINGS_PARTITIONS".to_owned(), partitions.to_string())],
-        };
         let (mut servers, mut dirs) = (Vec::new(), Vec::new());
-        for _ in 0..nodes {
+        for settings in nodes {
+            let mut more = vec![("TIDINGS_PARTITIONS".to_owned(), partitions.to_string())];
+            more.extend(settings.iter().cloned());
+            let setup = Setup { database_url: database.as_ref().map(Database::url), sources: None, more };
             let dir = tempfile::tempdir()?;
             servers.push(Server::tidings(dir.path(), &setup).await?);
             dirs.push(dir);

@@ -13,6 +13,7 @@ mod feed;
 mod ingest;
 mod load;
 mod matching;
+mod nats;
 mod page;
 mod report;
 mod scaling;
@@ -93,6 +94,8 @@ enum What {
     Matching,
     /// Appends that the catalog judges.
     Catalog,
+    /// What the bus costs and saves; PostgreSQL.
+    Nats,
     /// Partitions, nodes, tenants, endpoints and the size of the log, each at several sizes; PostgreSQL.
     Scaling,
 }
@@ -174,6 +177,11 @@ async fn measure(arguments: Arguments) -> Result<()> {
     }
     if wanted(What::Catalog) {
         catalog::run(&mut report, scale, server).await?;
+    }
+    if let Some(server) = server
+        && wanted(What::Nats)
+    {
+        nats::run(&mut report, scale, server).await?;
     }
     if let Some(server) = server
         && wanted(What::Scaling)
