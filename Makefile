@@ -1,7 +1,7 @@
 # Every command takes what it needs from scripts/; `make test` is what CI runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt crash chaos bench setup clean-tools fuzz mutate
+.PHONY: help run build test lint fmt crash chaos simulate bench setup clean-tools fuzz mutate
 
 # `make run PROFILE=release` builds optimized; the default is the profile that is ready soonest.
 PROFILE ?= dev
@@ -31,6 +31,9 @@ crash: ## Kill the server TIDINGS_KILLS times (50) while it takes in and deliver
 
 chaos: ## Break three nodes, PostgreSQL and NATS in every way for MINUTES (10), and reconcile (SEED=n: those faults again)
 	@MINUTES=$(MINUTES) scripts/chaos
+
+simulate: ## Run SEEDS (1000) seeds from FROM (0) on in simulated worlds; a seed that fails can be run again alone
+	@SEEDS=$(SEEDS) FROM=$(FROM) REPORT=$(REPORT) scripts/simulate
 
 bench: ## Every figure of the README, on this machine
 	cargo build --locked --release --bin tidings --bin tidings-bench

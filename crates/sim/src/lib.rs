@@ -12,6 +12,7 @@
 
 #![allow(unreachable_pub, reason = "modules share what is public here; the crate shows what is exported below")]
 
+mod bus;
 mod check;
 mod clients;
 mod dice;
@@ -23,8 +24,10 @@ mod plan;
 mod receivers;
 mod report;
 mod run;
+mod sabotage;
 mod store;
 mod universe;
 
 pub use report::{Outcome, Report};
-pub use run::simulate;
+pub use run::{simulate, simulate_without};
+pub use sabotage::Sabotage;

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tidings_sim::{Report, simulate};
+use tidings_sim::{Report, Sabotage, simulate, simulate_without};
 
 /// Runs Tidings in simulated worlds and looks whether it keeps its promises.
 #[derive(Parser)]
@@ -31,6 +31,9 @@ struct Args {
     /// How many seeds to run at once.
     #[arg(long, default_value_t = 2)]
     threads: u64,
+    /// Take a mechanism away (fence, dedupe, lane-row, retries, delete-first, probe-guesses): the seeds should fail.
+    #[arg(long, value_parser = |name: &str| Sabotage::parse(name).ok_or("no mechanism has this name"))]
+    without: Option<Sabotage>,
     /// Go on after a seed that failed.
     #[arg(long)]
     keep_going: bool,
@@ -81,7 +84,7 @@ fn many(args: &Args) -> Report {
                 if seed >= end {
                     return report;
                 }
-                let outcome = simulate(seed, false);
+                let outcome = args.without.map_or_else(|| simulate(seed, false), |gone| simulate_without(gone, seed));
                 report.add(&outcome);
                 if let Some(broken) = &outcome.broken {
                     eprintln!("seed {seed} failed: {broken}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tidings_bus::Bus;
 use tidings_core::pace::Bounds;
 use tidings_engine::{
     AppendOptions, DeliverLimits, DeliverOptions, EgressOptions, Engine, NamedSource, NodeOptions, Options,
@@ -14,6 +15,7 @@ use tidings_store::Store;
 use tokio::runtime::Runtime;
 use tokio::time::{advance, sleep, sleep_until};
 
+use crate::bus::{Broker, NodeBus};
 use crate::dice::Dice;
 use crate::outbox::{Database, NodeSource};
 use crate::place::{Lasting, NodeWorld, Place};
@@ -33,6 +35,8 @@ pub struct Outside {
     pub owners: Arc<Owners>,
     pub databases: Vec<(String, Arc<Database>)>,
     pub receivers: Arc<Receivers>,
+    /// Where there is a bus.
+    pub broker: Option<Arc<Broker>>,
 }
 
 /// A node, up or down.
@@ -88,11 +92,11 @@ impl Node {
             .start_paused(true)
             .build()
             .expect("a runtime without IO needs nothing of the machine");
-        let (universe, chaos) = (&outside.universe, outside.plan.chaos);
+        let (universe, plan) = (&outside.universe, &outside.plan);
         let place = {
             // Outside of it there is another clock.
             let _inside = runtime.enter();
-            let place = Place::begin(&self.name, self.boots, universe, chaos, &self.lasting, self.dice.fork());
+            let place = Place::begin(&self.name, self.boots, universe, plan, &self.lasting, self.dice.fork());
             place.trace(format_args!("starts"));
             place
         };
@@ -102,6 +106,7 @@ impl Node {
             Arc::new(NodeStore { inner: outside.store.clone(), place: place.clone(), owners: outside.owners.clone() });
         let sources = outside.databases.clone();
         let receivers = outside.receivers.clone();
+        let bus = outside.broker.as_ref().map(|broker| NodeBus::of(broker, &place));
         let _world = world::enter(NodeWorld::of(&place));
         runtime.spawn(async move {
             loop {
@@ -113,7 +118,7 @@ impl Node {
                         service: None,
                     })
                     .collect();
-                match Engine::start(store.clone(), sources, options(&here, &receivers)).await {
+                match Engine::start(store.clone(), sources, options(&here, &receivers, &bus)).await {
                     Ok(engine) => {
                         here.trace(format_args!("is up"));
                         *slot.lock() = Some(engine);
@@ -205,7 +210,7 @@ impl Node {
     }
 }
 
-fn options(place: &Arc<Place>, receivers: &Arc<Receivers>) -> Options {
+fn options(place: &Arc<Place>, receivers: &Arc<Receivers>, bus: &Option<Arc<NodeBus>>) -> Options {
     let poll = |busy: u64, idle: u64| Bounds {
         busy: Duration::from_millis(busy),
         linger: Duration::ZERO,
@@ -213,6 +218,7 @@ fn options(place: &Arc<Place>, receivers: &Arc<Receivers>) -> Options {
     };
     Options {
         node: NodeOptions { id: place.name.clone(), lease: LEASE, ..NodeOptions::default() },
+        bus: bus.clone().map(|bus| bus as Arc<dyn Bus>),
         append: AppendOptions { queue_events: 64, commit_events_max: 16, ..AppendOptions::default() },
         tail: TailOptions { ring_bytes: 16 * 1024, poll: Some(poll(10, 400)) },
         pump: PumpOptions { batch_rows: 4, poll: poll(10, 400), ..PumpOptions::default() },

@@ -12,6 +12,7 @@ use tidings_store::source::{
 };
 
 use crate::place::Place;
+use crate::sabotage::Sabotage;
 
 /// A producer's database. Rows are visible once their transaction committed, which may be later than that of rows
 /// behind them.
@@ -142,9 +143,10 @@ fn outbox_row(id: i64, row: &Row) -> OutboxRow {
 #[async_trait]
 impl OutboxSource for NodeSource {
     async fn read(&self, floor: i64, limit: usize, bytes: usize) -> Result<Vec<OutboxRow>, SourceError> {
+        let gone = self.place.sabotage == Some(Sabotage::DeleteFirst);
         self.call("outbox_read", false, |tables| {
             let mut room = bytes;
-            tables
+            let rows: Vec<OutboxRow> = tables
                 .rows
                 .range(floor..)
                 .filter(|(_, row)| row.intent.is_none() && row.error.is_none())
@@ -155,7 +157,11 @@ impl OutboxSource for NodeSource {
                     fits
                 })
                 .map(|(id, row)| outbox_row(*id, row))
-                .collect()
+                .collect();
+            if gone {
+                rows.iter().for_each(|row| drop(tables.rows.remove(&row.id)));
+            }
+            rows
         })
         .await
     }
@@ -293,8 +299,9 @@ impl OutboxSource for NodeSource {
 
     async fn probe_row(&self, probe: &RowProbe) -> Result<ProbeAnswer, SourceError> {
         let key = probe.key.get("id").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let guesses = self.place.sabotage == Some(Sabotage::ProbeGuesses);
         self.call("probe_row", false, |tables| {
-            if tables.changes.contains(&key) { ProbeAnswer::Exists } else { ProbeAnswer::Missing }
+            if guesses || tables.changes.contains(&key) { ProbeAnswer::Exists } else { ProbeAnswer::Missing }
         })
         .await
     }

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::dice::Dice;
-use crate::plan::Chaos;
+use crate::plan::{Chaos, Plan};
+use crate::sabotage::Sabotage;
 use crate::universe::{EPOCH_US, Universe};
 
 /// One run of one node: from its start to its end or death.
@@ -23,6 +24,7 @@ pub struct Place {
     pub boot: u32,
     pub universe: Arc<Universe>,
     pub chaos: Chaos,
+    pub sabotage: Option<Sabotage>,
     /// When it began, in microseconds since the world's beginning, and by its runtime's clock.
     begun_us: u64,
     begun: Instant,
@@ -68,7 +70,7 @@ impl Place {
         name: &str,
         boot: u32,
         universe: &Arc<Universe>,
-        chaos: Chaos,
+        plan: &Plan,
         lasting: &Lasting,
         dice: Dice,
     ) -> Arc<Self> {
@@ -76,7 +78,8 @@ impl Place {
             name: name.to_owned(),
             boot,
             universe: universe.clone(),
-            chaos,
+            chaos: plan.chaos,
+            sabotage: plan.sabotage,
             begun_us: universe.now_us(),
             begun: Instant::now(),
             skew_us: lasting.skew_us.clone(),

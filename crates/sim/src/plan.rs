@@ -4,6 +4,7 @@
 //! another one does so in some seeds only.
 
 use crate::dice::Dice;
+use crate::sabotage::Sabotage;
 
 /// How large a run is.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub active_us: u64,
     /// Whether events also go over the bus.
     pub bus: bool,
+    /// What is taken away, to show that it is missed.
+    pub sabotage: Option<Sabotage>,
     /// The faults.
     pub chaos: Chaos,
 }
@@ -83,6 +86,7 @@ impl Plan {
             readers: usize::try_from(dice.within(1, 3)).unwrap_or(1),
             active_us: dice.within(6, 20) * 1_000_000,
             bus: dice.chance(0.5),
+            sabotage: None,
             chaos,
         }
     }

@@ -7,6 +7,7 @@ use tidings_event::LogId;
 use tidings_store::Store;
 use tidings_store::sqlite::{InMemory, SqliteStore};
 
+use crate::bus::Broker;
 use crate::check::{Checker, Witnesses};
 use crate::clients::{Emitter, Owner, Producer, Reach, Reader};
 use crate::dice::Dice;
@@ -16,6 +17,7 @@ use crate::outbox::Database;
 use crate::plan::Plan;
 use crate::receivers::Receivers;
 use crate::report::Outcome;
+use crate::sabotage::Sabotage;
 use crate::store::Owners;
 use crate::universe::Universe;
 
@@ -42,9 +44,19 @@ struct Simulation {
 /// Runs a seed. `keep` has the trace kept.
 #[must_use]
 pub fn simulate(seed: u64, keep: bool) -> Outcome {
+    run(seed, keep, None)
+}
+
+/// Runs a seed with a mechanism taken away.
+#[must_use]
+pub fn simulate_without(sabotage: Sabotage, seed: u64) -> Outcome {
+    run(seed, false, Some(sabotage))
+}
+
+fn run(seed: u64, keep: bool, sabotage: Option<Sabotage>) -> Outcome {
     let universe = Universe::new(keep);
     let mut dice = Dice::new(seed);
-    let plan = Plan::of(&mut dice);
+    let plan = Plan { sabotage, ..Plan::of(&mut dice) };
     universe.trace(0, format_args!("seed {seed}: {plan:?}"));
     let mut simulation = Simulation::new(&universe, plan, dice);
     simulation.live();
@@ -63,6 +75,9 @@ impl Simulation {
             clock: Arc::new(move || clock.database_now()),
         });
         let store = Arc::new(store.expect("a log in memory can always be made"));
+        if plan.sabotage == Some(Sabotage::Dedupe) {
+            store.inspect(|connection| connection.execute_batch("DROP INDEX events_by_id"));
+        }
         let platform = (tidings_engine::PLATFORM.to_owned(), Arc::<Database>::default());
         let databases: Vec<_> = std::iter::once(platform)
             .chain((0..plan.outboxes).map(|number| (format!("shop{number}"), Arc::default())))
@@ -76,6 +91,7 @@ impl Simulation {
             store: store.clone() as Arc<dyn Store>,
             owners: Arc::<Owners>::default(),
             databases,
+            broker: plan.bus.then(Arc::<Broker>::default),
             plan: plan.clone(),
         };
         Self {
@@ -191,6 +207,7 @@ impl Simulation {
         let mut befalls = |a_second: f64| dice.chance(a_second * length_us as f64 / 1e6);
         let [kills, stops, pauses, cuts, clocks] =
             [chaos.kills, chaos.stops, chaos.pauses, chaos.cuts, chaos.clocks].map(&mut befalls);
+        let bus = befalls(chaos.bus_troubles);
         let (database_clock, outbox_cut) = (befalls(chaos.database_clocks), befalls(chaos.outbox_cuts));
         let at = usize::try_from(dice.below(self.nodes.len() as u64)).unwrap_or(0);
         let node = &mut self.nodes[at];
@@ -224,6 +241,9 @@ impl Simulation {
             let skew = dice.within(0, 20_000_000).cast_signed() - 10_000_000;
             universe.fault(now, "database_clock_set", format_args!("by {skew}"));
             universe.set_database_clock(skew);
+        }
+        if bus && let Some(broker) = &self.outside.broker {
+            broker.trouble(universe, dice);
         }
         if outbox_cut && !self.producers.is_empty() {
             let length = dice.within(100_000, 4_000_000);

@@ -23,6 +23,7 @@ use tidings_store::{
 };
 
 use crate::place::Place;
+use crate::sabotage::Sabotage;
 
 /// Who committed what under which epoch, over all nodes: each epoch has one owner, and none commits after a later one.
 #[derive(Default)]
@@ -48,6 +49,23 @@ fn unavailable(ambiguous: bool) -> Error {
 impl NodeStore {
     async fn call<T>(&self, op: &'static str, kind: Kind, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.place.call(op, kind == Kind::Write, unavailable, work).await
+    }
+
+    /// A commit as it is without what was taken away.
+    async fn sabotaged(&self, commit: &RouteCommit) -> Result<RouteCommit> {
+        let mut commit = commit.clone();
+        match self.place.sabotage {
+            Some(Sabotage::Fence) => {
+                let slot = Slot::partition(commit.partition);
+                let leases = self.inner.leases(ShardNo(0)).await?;
+                let row = leases.iter().find(|row| row.role == LeaseRole::Router && row.slot == slot);
+                commit.epoch = row.map_or(commit.epoch, |row| row.epoch);
+            }
+            Some(Sabotage::LaneRow) => commit.lanes.clear(),
+            Some(Sabotage::Retries) => commit.retries.clear(),
+            _ => {}
+        }
+        Ok(commit)
     }
 
     /// Looks at a commit that the database took.
@@ -120,6 +138,13 @@ impl Store for NodeStore {
 
     async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
         let work = async {
+            let blind = self.place.sabotage == Some(Sabotage::Dedupe);
+            let decide: Decide = Box::new(move |mut view| {
+                if blind {
+                    view.existing.clear();
+                }
+                decide(view)
+            });
             let appended = self.inner.append(partition, keys, decide).await?;
             if let (Some(first), Some(last)) = (appended.plan.rows.first(), appended.plan.rows.last()) {
                 self.place.trace(format_args!("appended {partition} {}..={}", first.position, last.position));
@@ -218,7 +243,8 @@ impl DeliveryStore for NodeStore {
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
         let work = async {
-            let outcome = self.inner.commit_route(commit, appends).await?;
+            let written = self.sabotaged(commit).await?;
+            let outcome = self.inner.commit_route(&written, appends).await?;
             match outcome {
                 RouteOutcome::Committed { .. } => self.committed(commit),
                 RouteOutcome::Fenced => {

@@ -1,9 +1,18 @@
-//! What is promised holds in simulated worlds.
+//! What is promised holds in simulated worlds, and would be missed if it did not.
 
-use tidings_sim::simulate;
+use std::thread;
 
-/// Seeds that are run each time.
-const SEEDS: u64 = 40;
+use tidings_sim::{Sabotage, simulate, simulate_without};
+
+/// Seeds that are run each time, each thread its own.
+const SEEDS: u64 = 120;
+const THREADS: u64 = 2;
+
+/// Seeds in which a promise was broken once.
+const BROKEN_ONCE: [u64; 1] = [1026];
+
+/// Seeds within which whatever is taken away must be missed.
+const MISSED_WITHIN: u64 = 150;
 
 #[test]
 fn two_runs_of_one_seed_are_byte_identical() {
@@ -17,10 +26,30 @@ fn two_runs_of_one_seed_are_byte_identical() {
 }
 
 #[test]
-fn every_promise_holds_in_the_first_seeds() {
-    for seed in 0..SEEDS {
-        let outcome = simulate(seed, false);
-        assert_eq!(outcome.broken, None, "seed {seed}");
-        assert!(outcome.events > 0, "seed {seed}");
+fn every_promise_holds_in_a_fixed_number_of_seeds() {
+    thread::scope(|scope| {
+        for first in 0..THREADS {
+            scope.spawn(move || {
+                for seed in (first..SEEDS).step_by(THREADS as usize) {
+                    let outcome = simulate(seed, false);
+                    assert_eq!(outcome.broken, None, "tidings-simulate --seed {seed} --trace");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_promise_holds_in_the_seeds_in_which_one_was_broken_once() {
+    for seed in BROKEN_ONCE {
+        assert_eq!(simulate(seed, false).broken, None, "tidings-simulate --seed {seed} --trace");
+    }
+}
+
+#[test]
+fn whatever_is_taken_away_is_missed() {
+    for sabotage in Sabotage::ALL {
+        let missed = (0..MISSED_WITHIN).any(|seed| simulate_without(*sabotage, seed).broken.is_some());
+        assert!(missed, "nothing was broken without {}", sabotage.as_str());
     }
 }
