@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -17,6 +17,8 @@ use crate::{Database, POSTGRES_URL_VARIABLE, Process, free_port};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Ports tried before a start is given up: another process may take one between choosing and using it.
 const PORTS_TRIED_MAX: usize = 5;
+/// How often a start is tried again while children of a server that was killed are still ending.
+const RESTART_POLL: Duration = Duration::from_millis(100);
 /// A socket's path has at most 107 bytes, of which the file's name takes about 17.
 const SOCKET_DIR_BYTES_MAX: usize = 88;
 
@@ -319,22 +321,30 @@ impl Programs {
         ];
         settings.extend(options.settings.iter().cloned());
 
-        let mut command = self.command("postgres");
-        command.arg("-D").arg(directory.join("data"));
-        for (name, value) in &settings {
-            command.arg("-c").arg(format!("{name}={value}"));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut command = self.command("postgres");
+            command.arg("-D").arg(directory.join("data"));
+            for (name, value) in &settings {
+                command.arg("-c").arg(format!("{name}={value}"));
+            }
+            let process = Process::spawn(command);
+            let (mut taken, mut early) = (false, false);
+            let ready = process.output().find(0, PATIENCE, |line| {
+                taken |= line.contains("could not bind");
+                early |= line.contains("pre-existing shared memory block");
+                line.contains("database system is ready to accept connections")
+            });
+            if ready.is_some() {
+                return Some(process);
+            }
+            if taken {
+                return None;
+            }
+            // Children of a server that was killed end by themselves, soon.
+            assert!(early && Instant::now() < until, "PostgreSQL did not start:\n{}", process.output().last(40));
+            std::thread::park_timeout(RESTART_POLL);
         }
-        let process = Process::spawn(command);
-        let mut taken = false;
-        let ready = process.output().find(0, PATIENCE, |line| {
-            taken |= line.contains("could not bind");
-            line.contains("database system is ready to accept connections")
-        });
-        if ready.is_some() {
-            return Some(process);
-        }
-        assert!(taken, "PostgreSQL did not start:\n{}", process.output().last(40));
-        None
     }
 }
 
