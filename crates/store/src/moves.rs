@@ -16,6 +16,9 @@ pub enum MoveOutcome {
         /// Its last sequence; what comes next goes to the other partition.
         head: Sequence,
     },
+    /// Not yet: the other partition's router has not come past what a tenant left there that moved away. Nothing was
+    /// done; to be asked again.
+    Later,
     /// There is no such tenant.
     NoTenant,
     /// There is no such partition.

@@ -170,3 +170,34 @@ async fn a_database_that_is_down_takes_its_own_partitions_down_and_no_others() {
     tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("the database is opened");
     assert_eq!(late.routing(PartitionId(2), Revision(0)).await.unwrap().revision, Revision(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_would_fence_nobody_or_leave_something_behind_is_not_made() {
+    let database = Postgres::shared().database().await;
+    let store = open(&database, &[]).await.unwrap();
+    let acme = store.place(&[(tenant("acme"), PartitionId(0))]).await.unwrap().remove(0);
+    let admin = database.connect().await;
+    let sql = format!("INSERT INTO tidings.lanes VALUES (0, 1, {}, 0)", acme.no.get());
+    admin.batch_execute(&sql).await.unwrap();
+    admin
+        .batch_execute(
+            "CREATE FUNCTION tidings.idle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        )
+        .await
+        .unwrap();
+    for table in ["leases", "lanes"] {
+        // As if the statement that fences the routers, or the one that takes the lanes along, were not there.
+        let idle = format!(
+            "CREATE TRIGGER idle BEFORE UPDATE ON tidings.{table} FOR EACH ROW EXECUTE FUNCTION tidings.idle()"
+        );
+        if table == "leases" {
+            admin.batch_execute("UPDATE tidings.leases SET node = 'n', boot = repeat('0', 26)").await.unwrap();
+        }
+        admin.batch_execute(&idle).await.unwrap();
+        let refused = store.move_tenant(acme.no, PartitionId(1)).await;
+        assert!(matches!(refused, Err(Error::Broken(_))), "{table}: {refused:?}");
+        assert_eq!(store.tenant(&acme.id).await.unwrap().unwrap().partition, PartitionId(0));
+        admin.batch_execute(&format!("DROP TRIGGER idle ON tidings.{table}")).await.unwrap();
+    }
+    assert!(matches!(store.move_tenant(acme.no, PartitionId(1)).await.unwrap(), MoveOutcome::Moved { .. }));
+}

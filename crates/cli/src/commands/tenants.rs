@@ -2,6 +2,8 @@
 
 mod limits;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
@@ -23,8 +25,10 @@ pub(crate) enum TenantsCommand {
         client: Client,
     },
     /// Move a tenant to another partition of its database, while everything goes on
-    #[command(after_help = "Its log stays as it is; what is appended from now on goes to the other partition. May be run \
-                            again whatever came of it.\n\nExample:\n  tidings tenants move acme --to 3")]
+    #[command(
+        after_help = "Its log stays as it is; what is appended from now on goes to the other partition. May be run \
+                            again whatever came of it.\n\nExample:\n  tidings tenants move acme --to 3"
+    )]
     Move {
         /// The tenant
         tenant: String,
@@ -46,6 +50,9 @@ pub(crate) enum TenantsCommand {
     },
 }
 
+/// How soon a move that could not be made yet is asked for again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// Moves a tenant: one step after the other, until it lives where it shall.
 fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> Result<(), Failure> {
     let api = context.api(client)?;
@@ -57,6 +64,8 @@ fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> 
             if answer.pointer("/done").and_then(Value::as_bool) != Some(false) {
                 return Ok(answer);
             }
+            // The other partition's router must first come past what a tenant left there.
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     })?;
     if context.voice.json {

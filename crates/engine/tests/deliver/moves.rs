@@ -28,6 +28,7 @@ async fn move_to(bench: &Bench, partition: u32) {
         loop {
             match bench.engine.move_tenant(&tenant(ACME), PartitionId(partition)).await {
                 Ok(MoveOutcome::Moved { .. } | MoveOutcome::Already) => return,
+                Ok(MoveOutcome::Later) => tokio::time::sleep(Duration::from_millis(20)).await,
                 Ok(other) => panic!("{other:?}"),
                 // Waited too long for a lock, or moved by another: it is asked again, as by hand.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

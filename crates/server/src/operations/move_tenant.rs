@@ -56,13 +56,16 @@ pub(crate) async fn move_tenant(
     };
     let moved = match app.engine.move_tenant(&tenant, PartitionId(partition)).await? {
         MoveOutcome::NoTenant => return Err(Failure::new(ErrorCode::TenantNotFound, "The tenant has no events yet.")),
-        MoveOutcome::NoPartition => refused("there is no such partition").map(|()| false)?,
+        MoveOutcome::NoPartition => refused("there is no such partition").map(|()| (false, false))?,
         MoveOutcome::OtherDatabase => {
-            refused("lies in another database than the tenant; tenants move within a database only").map(|()| false)?
+            refused("lies in another database than the tenant; tenants move within a database only")
+                .map(|()| (false, false))?
         }
-        MoveOutcome::Fixed => refused("this tenant is the system's own, and stays").map(|()| false)?,
-        MoveOutcome::Already => false,
-        MoveOutcome::Moved { .. } => true,
+        MoveOutcome::Fixed => refused("this tenant is the system's own, and stays").map(|()| (false, false))?,
+        MoveOutcome::Already => (false, true),
+        MoveOutcome::Moved { .. } => (true, true),
+        MoveOutcome::Later => (false, false),
     };
-    json::answer(StatusCode::OK, &wire::Move { tenant: tenant.to_string(), partition, moved, done: true })
+    let (moved, done) = moved;
+    json::answer(StatusCode::OK, &wire::Move { tenant: tenant.to_string(), partition, moved, done })
 }

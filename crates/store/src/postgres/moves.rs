@@ -37,6 +37,11 @@ pub(super) const SETTLED: &str = "\
              WHERE tenant_no = $1 AND sequence >= (b.low + b.high + 1) / 2 ORDER BY sequence LIMIT 1) e \
         WHERE b.low < b.high \
     ) SELECT low FROM bounds WHERE low >= high";
+/// What a tenant left in a partition where it was before must lie behind that partition's router: what it routes from here
+/// on is then all that the tenant has here, without a gap in between.
+pub(super) const IS_READY: &str = "\
+    SELECT left_at <= coalesce((SELECT checkpoint FROM tidings.leases WHERE role = 'router' AND slot = $2), 0) \
+    FROM tidings.partitions WHERE id = $1";
 pub(super) const LANES: &str = "UPDATE tidings.lanes SET partition = $3 WHERE partition = $2 AND tenant_no = $1";
 /// Lanes that had no row get one where they are behind the tenant's end.
 pub(super) const PUT_LANES: &str = "\
@@ -74,7 +79,8 @@ pub(super) const REPLAYS: &str = "\
 pub(super) const FENCE: &str = "\
     UPDATE tidings.leases SET epoch = epoch + 1, node = NULL, boot = NULL \
     WHERE role = 'router' AND slot = ANY ($1)";
-pub(super) const LEAVE: &str = "UPDATE tidings.partitions SET revision = revision + 1, moves = moves + 1 WHERE id = $1";
+pub(super) const LEAVE: &str =
+    "UPDATE tidings.partitions SET revision = revision + 1, moves = moves + 1, left_at = position WHERE id = $1";
 /// Along a tenant's sequences no moment falls, so the other partition's next one is not before this one's last.
 pub(super) const ENTER: &str = "\
     UPDATE tidings.partitions SET revision = revision + 1, moves = moves + 1, \
@@ -155,7 +161,9 @@ async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOut
     }
     let found = flight.add(lease, TENANT, params![tenant.get()]).await?;
     let settled = flight.add(lease, SETTLED, params![tenant.get(), from, from.to_string()]).await?;
+    let ready = flight.add(lease, IS_READY, params![into, into.to_string()]).await?;
     let answers = flight.send(lease).await?;
+    let is_ready: bool = answers[ready].first().ok_or_else(|| corrupt("partitions"))?.try_get(0)?;
     let row = answers[found].first().ok_or_else(|| corrupt("tenants"))?;
     let (lives, head, name): (i32, i64, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let refusal = if lives != from {
@@ -164,9 +172,10 @@ async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOut
     } else {
         None
     };
-    if refusal.is_some() || name.starts_with('$') {
+    let is_fixed = name.starts_with('$');
+    if refusal.is_some() || is_fixed || !is_ready {
         lease.batch_execute("ROLLBACK").await?;
-        return refusal.map_or(Ok(MoveOutcome::Fixed), Err);
+        return refusal.map_or(Ok(if is_fixed { MoveOutcome::Fixed } else { MoveOutcome::Later }), Err);
     }
     let settled = answers[settled].first().map(|row: &Row| row.try_get(0)).transpose()?.unwrap_or(head);
     write(lease, tenant, (from, into), (settled, head)).await?;

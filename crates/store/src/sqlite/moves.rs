@@ -22,6 +22,9 @@ pub(super) const SETTLED: &str = "\
                CASE WHEN address >> ?4 <> ?2 OR address <= ?3 THEN high ELSE sequence - 1 END \
         FROM bounds JOIN events ON tenant_no = ?1 AND sequence = (low + high + 1) / 2 WHERE low < high \
     ) SELECT low FROM bounds WHERE low >= high";
+pub(super) const IS_READY: &str = "\
+    SELECT left_at <= coalesce((SELECT checkpoint FROM leases WHERE role = 'router' AND slot = ?2), 0) \
+    FROM partitions WHERE id = ?1";
 pub(super) const PUT_LANES: &str = "\
     INSERT INTO lanes (partition, lane, tenant_no, settled) SELECT ?2, no, ?1, ?3 FROM endpoints \
     WHERE tenant_no = ?1 AND status <> 'deleted' AND ?3 < (SELECT sequence FROM tenants WHERE no = ?1) \
@@ -50,7 +53,8 @@ pub(super) const MOVED: &[&str] = &[
 ];
 pub(super) const FENCE: &str = "\
     UPDATE leases SET epoch = epoch + 1, node = NULL, boot = NULL WHERE role = 'router' AND slot IN (?1, ?2)";
-pub(super) const LEAVE: &str = "UPDATE partitions SET revision = revision + 1, moves = moves + 1 WHERE id = ?1";
+pub(super) const LEAVE: &str =
+    "UPDATE partitions SET revision = revision + 1, moves = moves + 1, left_at = position WHERE id = ?1";
 pub(super) const ENTER: &str = "\
     UPDATE partitions SET revision = revision + 1, moves = moves + 1, \
     recorded_at = max(recorded_at, (SELECT recorded_at FROM partitions WHERE id = ?1)) WHERE id = ?2";
@@ -89,6 +93,11 @@ fn write(connection: &Connection, tenant: TenantNo, to: PartitionId) -> Result<M
     }
     if name.starts_with('$') {
         return Ok(MoveOutcome::Fixed);
+    }
+    let is_ready: bool =
+        connection.prepare_cached(IS_READY)?.query_row(params![to.get(), to.to_string()], |row| row.get(0))?;
+    if !is_ready {
+        return Ok(MoveOutcome::Later);
     }
     let from = PartitionId(from);
     let checkpoint: Option<i64> =

@@ -115,7 +115,7 @@ impl Home {
             }
         };
         self.raw(drop).await.unwrap();
-        self.raw("ALTER TABLE partitions DROP COLUMN moves; ALTER TABLE tenants DROP COLUMN moves").await.unwrap();
+        self.raw("ALTER TABLE partitions DROP COLUMN moves; ALTER TABLE partitions DROP COLUMN left_at; ALTER TABLE tenants DROP COLUMN moves").await.unwrap();
     }
 
     /// Runs SQL on a connection of its own, with the tables' names unqualified; the error's text where it fails.

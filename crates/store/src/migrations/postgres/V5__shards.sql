@@ -25,9 +25,10 @@ CREATE TABLE tidings.untold (
 -- Home knows the places of all tenants, also of those that live in another database.
 ALTER TABLE tidings.tenants DROP CONSTRAINT tenants_partition_fkey;
 
--- How often a tenant moved, and how often one moved away or in.
+-- How often a tenant moved, and how often one moved away or in; and where a partition ended when one moved away last.
 ALTER TABLE tidings.tenants ADD COLUMN moves bigint NOT NULL DEFAULT 0 CHECK (moves >= 0);
 ALTER TABLE tidings.partitions ADD COLUMN moves bigint NOT NULL DEFAULT 0 CHECK (moves >= 0);
+ALTER TABLE tidings.partitions ADD COLUMN left_at bigint NOT NULL DEFAULT 0 CHECK (left_at >= 0);
 
 DROP TRIGGER tenants_only_advance ON tidings.tenants;
 CREATE TRIGGER tenants_only_advance BEFORE UPDATE ON tidings.tenants FOR EACH ROW

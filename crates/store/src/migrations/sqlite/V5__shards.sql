@@ -1,8 +1,9 @@
 -- Tenants that move. The README beside this crate's Cargo.toml says who writes what.
 
--- How often a tenant moved, and how often one moved away or in.
+-- How often a tenant moved, and how often one moved away or in; and where a partition ended when one moved away last.
 ALTER TABLE tenants ADD COLUMN moves INTEGER NOT NULL DEFAULT 0 CHECK (moves >= 0);
 ALTER TABLE partitions ADD COLUMN moves INTEGER NOT NULL DEFAULT 0 CHECK (moves >= 0);
+ALTER TABLE partitions ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0 CHECK (left_at >= 0);
 
 DROP TRIGGER tenants_only_advance;
 CREATE TRIGGER tenants_only_advance BEFORE UPDATE ON tenants
