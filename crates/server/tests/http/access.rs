@@ -229,6 +229,7 @@ fn is_about_a_tenant(operation: &Operation) -> bool {
         | "discard_refused_row"
         | "list_outbox_sources"
         | "list_nodes"
+        | "list_lanes"
         | "healthz"
         | "readyz"
         | "metrics"
@@ -249,6 +250,11 @@ fn refusal(operation: &Operation) -> (u16, &'static str) {
 /// Whether an operation changes the catalog, which is everybody's: a key that is limited to tenants may not.
 fn changes_the_catalog(operation: &Operation) -> bool {
     matches!(operation.id.as_str(), "change_catalog" | "put_definition" | "delete_definition")
+}
+
+/// Whether an operation shows all tenants at once: a key that is limited to some may not.
+fn shows_all_tenants(operation: &Operation) -> bool {
+    operation.id == "list_lanes"
 }
 
 #[tokio::test]
@@ -273,6 +279,8 @@ async fn every_operation_admits_the_roles_it_names_for_their_own_tenants_and_nob
                 } else if !open && is_about_a_tenant(operation) && !covers {
                     let (status, code) = refusal(operation);
                     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (status, &json!(code)), "{shown}");
+                } else if *role == "auditor" && !tenants.is_empty() && shows_all_tenants(operation) {
+                    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (403, &json!("forbidden")), "{shown}");
                 } else if *role == "producer" && !tenants.is_empty() && changes_the_catalog(operation) {
                     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (403, &json!("forbidden")), "{shown}");
                 } else {

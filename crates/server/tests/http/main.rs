@@ -18,6 +18,7 @@ mod feed;
 mod intents;
 mod judged;
 mod limits;
+mod nodes;
 mod outbox;
 mod quarantine;
 mod replays;

@@ -55,6 +55,15 @@ impl Server {
         Self::over(store, directory, None).await
     }
 
+    /// Over SQLite, on a node without the role `api`.
+    pub(crate) async fn start_without_api() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = sqlite(&directory).await;
+        let mut options = reaching_loopback();
+        options.node.roles.api = false;
+        Self::with(store, directory, None, options).await
+    }
+
     /// Over PostgreSQL.
     pub(crate) async fn start_on_postgres() -> Self {
         let database = Postgres::shared().database().await;
@@ -70,11 +79,15 @@ impl Server {
     }
 
     async fn over(store: Arc<dyn Store>, directory: TempDir, database: Option<Database>) -> Self {
+        Self::with(store, directory, database, reaching_loopback()).await
+    }
+
+    async fn with(store: Arc<dyn Store>, directory: TempDir, database: Option<Database>, options: Options) -> Self {
         let platform = SqliteSource::open(&directory.path().join("outbox.db"));
         platform.install().await.unwrap();
         let platform = Arc::new(platform);
         let source = NamedSource { name: "platform".to_owned(), source: platform.clone(), service: None };
-        let engine = Engine::start(store, vec![source], reaching_loopback()).await.unwrap();
+        let engine = Engine::start(store, vec![source], options).await.unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = ServerOptions {
