@@ -32,6 +32,7 @@ use crate::reconcile::Reconciler;
 use crate::sources::{SourceHandle, Sources};
 use crate::tail::Tail;
 use crate::trace::Tracer;
+use crate::turns::Turns;
 use crate::{
     AppendError, Appender, CatalogOptions, Error, FeedError, FeedReader, FeedStart, NamedSource, Options, catalog,
     courier, deliver, secrets,
@@ -93,6 +94,7 @@ impl Engine {
         let quotas = Quotas::load(store.clone(), &options.quota).await?;
         let observed = Arc::<Observed>::default();
         let places = Arc::new(Places::new(store.clone(), options.append.places_max));
+        let turns = Turns::new(options.tail.store_reads);
         let tail = Tail::open(store.clone(), options.bus.clone(), pokes.clone(), places.clone(), &options.tail).await?;
         metrics::gauge!(crate::metrics::PARTITIONS).set(f64::from(store.log().partitions));
         let tracer = options.tracer.clone();
@@ -141,7 +143,7 @@ impl Engine {
         let tasks = Tasks { intake: intake_tasks, routers, appenders, bus: bus_tasks, tail: tail_tasks, beats };
         let shared = Shared {
             appender,
-            feeds: Arc::new(Feeds { store, tail, places, catalog: catalog.holder.clone(), pool, ending }),
+            feeds: Arc::new(Feeds { store, tail, places, catalog: catalog.holder.clone(), pool, turns, ending }),
             sources,
             keys,
             bus: options.bus,

@@ -15,6 +15,7 @@ use crate::pins::Pins;
 use crate::places::{Place, Places};
 use crate::ring::FeedEvent;
 use crate::tail::{Tail, Tip, Watch};
+use crate::turns::Turns;
 use crate::{FeedError, metrics as names};
 
 /// Events that one call looks at before it reports its progress.
@@ -66,6 +67,8 @@ pub(crate) struct Feeds {
     pub(crate) places: Arc<Places>,
     pub(crate) catalog: Arc<Holder>,
     pub(crate) pool: Arc<Pool>,
+    /// For reads of the store by readers that are behind.
+    pub(crate) turns: Turns,
     pub(crate) ending: CancellationToken,
 }
 
@@ -289,6 +292,8 @@ impl Behind<'_> {
         tip: Sequence,
     ) -> Result<(), FeedError> {
         counter!(names::FEED_STORE_READS).increment(1);
+        // Many who are far behind must leave connections for everybody else, and turns for other tenants' readers.
+        let _turn = self.feeds.turns.take(placed.place.no).await;
         let _timed = StoreRead(Instant::now());
         if !self.hints.is_empty() && tip.get() - scan.after.get() > FAR_BEHIND {
             return self.read_by_type(placed, selection, scan, tip).await;

@@ -33,6 +33,7 @@ mod sources;
 mod system;
 mod tail;
 pub mod trace;
+mod turns;
 mod verify;
 mod watch;
 pub mod world;

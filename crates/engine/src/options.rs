@@ -154,11 +154,14 @@ pub struct TailOptions {
     /// How often the log is asked for events that other nodes appended. `None` takes what suits the database: 5 to
     /// 50 ms on PostgreSQL; every second on SQLite, where every event comes through this process.
     pub poll: Option<pace::Bounds>,
+    /// Reads of the log by feed readers that are behind what is in memory, at once. Fewer than the store has connections
+    /// for reading, so that such readers leave some for everybody else.
+    pub store_reads: usize,
 }
 
 impl Default for TailOptions {
     fn default() -> Self {
-        Self { ring_bytes: 32 * 1024 * 1024, poll: None }
+        Self { ring_bytes: 32 * 1024 * 1024, poll: None, store_reads: 4 }
     }
 }
 

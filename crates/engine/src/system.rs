@@ -81,8 +81,7 @@ impl Kind {
     pub(crate) const fn concerns_tenant(self) -> bool {
         matches!(
             self,
-            Self::LimitsChanged
-                | Self::EndpointDisabled
+            Self::EndpointDisabled
                 | Self::SecretRotated
                 | Self::CircuitOpened
                 | Self::CircuitClosed

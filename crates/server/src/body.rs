@@ -40,7 +40,8 @@ pub(crate) async fn collect(
             )),
         }
     };
-    if matches!(&read, Err(failure) if failure.code() == ErrorCode::BodyTooLarge) {
+    // Whoever still writes reads the answer only then.
+    if matches!(&read, Err(failure) if matches!(failure.code(), ErrorCode::BodyTooLarge | ErrorCode::Overloaded)) {
         drain(&mut body).await;
     }
     read

@@ -55,6 +55,10 @@ pub const REQUEST_ID_CHARS_MAX: usize = 128;
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// Requests of one HTTP/2 connection that may be under way at once.
 pub const CONNECTION_REQUESTS_MAX: u32 = 256;
+/// Bytes of one HTTP/2 request that may have arrived and not been read.
+pub const REQUEST_UNREAD_BYTES_MAX: u32 = 128 * 1024;
+/// Bytes of all requests of one HTTP/2 connection that may have arrived and not been read.
+pub const CONNECTION_UNREAD_BYTES_MAX: u32 = 256 * 1024;
 /// Requests that are worked on at once; feed readers that wait are counted apart.
 pub const REQUESTS_MAX: usize = 2_048;
 /// Feed readers that wait or stream at once.
@@ -101,6 +105,7 @@ pub const KEY_TYPE_PREFIXES_MAX: usize = 100;
 const _: () = assert!(DEFINITION_BYTES_MAX <= CATALOG_BODY_BYTES_MAX && CATALOG_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
 const _: () = assert!(2 * SCHEMA_DEPTH_MAX < CATALOG_BODY_DEPTH_MAX);
 const _: () = assert!(EVENTS_BODY_BYTES_MAX <= BODIES_BYTES_MAX);
+const _: () = assert!(REQUEST_UNREAD_BYTES_MAX <= CONNECTION_UNREAD_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= SMALL_BODY_BYTES_MAX);
 const _: () = assert!(DATA_BYTES_MAX <= STREAM_BATCH_BYTES_MAX && STREAM_BATCH_BYTES_MAX <= PAGE_BYTES_MAX);
 const _: () = assert!(SELECTION_BYTES_MAX < SETTINGS_BODY_BYTES_MAX && SETTINGS_BODY_BYTES_MAX <= SMALL_BODY_BYTES_MAX);

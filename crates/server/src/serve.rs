@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::ServerOptions;
 use crate::connection::{Patience, Watched};
 use crate::limits::{
-    CONNECTION_REQUESTS_MAX, CONNECTIONS_MAX, DRAIN_ON_SHUTDOWN_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX,
-    WRITE_STALL_TIMEOUT,
+    CONNECTION_REQUESTS_MAX, CONNECTION_UNREAD_BYTES_MAX, CONNECTIONS_MAX, DRAIN_ON_SHUTDOWN_TIMEOUT, HEAD_BYTES_MAX,
+    HEAD_TIMEOUT, HEADERS_MAX, REQUEST_UNREAD_BYTES_MAX, WRITE_STALL_TIMEOUT,
 };
 use crate::telemetry::HTTP_CONNECTIONS;
 
@@ -143,6 +143,8 @@ fn protocol() -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(CONNECTION_REQUESTS_MAX)
+        .initial_stream_window_size(REQUEST_UNREAD_BYTES_MAX)
+        .initial_connection_window_size(CONNECTION_UNREAD_BYTES_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(STREAM_SEND_BYTES_MAX)
         .keep_alive_interval(HEAD_TIMEOUT)

@@ -61,6 +61,20 @@ async fn an_intent_is_seen_once_it_is_confirmed_and_never_when_it_is_discarded()
 }
 
 #[tokio::test]
+async fn a_tenants_limits_are_set_shown_and_cleared() {
+    let server = Server::start().await;
+    let limits = ["tenants", "limits"];
+    let set = server.run(&[&limits[..], &["set", "acme", "--events-per-s", "1", "--json"]].concat()).await.json();
+    assert_eq!((&set["own"]["events_per_s"], &set["in_force"]["events_burst"]), (&1.into(), &1.into()));
+    let shown = server.run(&[&limits[..], &["get", "acme"]].concat()).await.ok();
+    assert!(shown.contains("events_burst") && shown.contains("no limit"), "{shown}");
+    let nothing = server.run(&[&limits[..], &["set", "acme"]].concat()).await;
+    assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
+    let cleared = server.run(&[&limits[..], &["clear", "acme", "--json"]].concat()).await.json();
+    assert_eq!(cleared["in_force"]["events_per_s"], 0);
+}
+
+#[tokio::test]
 async fn tenants_are_listed_with_their_heads() {
     let server = Server::start().await;
     server.run(&ONE).await.ok();

@@ -164,8 +164,8 @@ async fn an_administrator_says_what_a_tenant_may_send_and_its_readers_see_it() {
     let in_force = wire::LimitsInForce { events_per_s: 7, events_burst: 7, bytes_per_s: 0, bytes_burst: 0 };
     assert_eq!(set.in_force, in_force);
     assert_eq!(auditor.get(path).send().await.expect(200).read::<wire::Limits>(), set);
-    let told = server.await_event("acme", "tidings.tenant.limits_changed", 1).await;
-    assert_eq!(told["data"]["events_per_s"], 7);
+    let told = server.await_event("$system", "tidings.tenant.limits_changed", 1).await;
+    assert_eq!((&told["data"]["tenant"], &told["data"]["events_per_s"]), (&json!("acme"), &json!(7)));
     for client in [&consumer, &auditor] {
         client.put(path).json(&json!({})).send().await.problem(403, "forbidden");
         client.delete(path).send().await.problem(403, "forbidden");

@@ -51,6 +51,11 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
         sources.push(source(&setting.name, &setting.url, setting.service.clone())?);
     }
     let mut options = engine_options(layers)?;
+    // About half of the connections that read, so that those who are far behind leave some for everybody else.
+    options.tail.store_reads = match store.backend() {
+        Backend::Sqlite => store_options(layers).sqlite.readers / 2,
+        Backend::Postgres => store_options(layers).postgres.connections * 3 / 8,
+    };
     options.bus = bus(layers, &node.id, store.log().id, &node.master).await?;
     options.tracer = tracer;
     options.node.id = node.id;
