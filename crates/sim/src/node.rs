@@ -220,7 +220,7 @@ fn options(place: &Arc<Place>, receivers: &Arc<Receivers>, bus: &Option<Arc<Node
         node: NodeOptions { id: place.name.clone(), lease: LEASE, ..NodeOptions::default() },
         bus: bus.clone().map(|bus| bus as Arc<dyn Bus>),
         append: AppendOptions { queue_events: 64, commit_events_max: 16, ..AppendOptions::default() },
-        tail: TailOptions { ring_bytes: 16 * 1024, poll: Some(poll(10, 400)) },
+        tail: TailOptions { ring_bytes: 16 * 1024, poll: Some(poll(10, 400)), ..TailOptions::default() },
         pump: PumpOptions { batch_rows: 4, poll: poll(10, 400), ..PumpOptions::default() },
         reconcile: ReconcileOptions { default_stale_s: 2, ..ReconcileOptions::default() },
         deliver: DeliverOptions { master: [7; 32], limits: limits(), ..DeliverOptions::default() },
