@@ -13,7 +13,9 @@ async fn one_frame_tells_of_rates_outboxes_partitions_lanes_and_nodes() {
     server.run(&["endpoints", "create", "acme", &receiver.url(), "--types", "sales.*"]).await.ok();
     server.feed(&["emit", "-"], &events("acme", 50)).await.ok();
     let text = server.run(&["top", "--once"]).await.ok();
-    for expected in ["Tidings  1 node", "sqlite", "events in", "platform", "Partitions (1)", "memory", "p99"] {
+    for expected in
+        ["Tidings  1 node", "sqlite", "A second", "events in", "platform", "Partitions (1)", "memory", "p99"]
+    {
         assert!(text.contains(expected), "{expected}:\n{text}");
     }
     assert!(!text.contains("nobody"), "the partition has an owner:\n{text}");

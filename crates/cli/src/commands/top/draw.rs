@@ -30,6 +30,13 @@ pub(super) struct Section {
     pub(super) empty: &'static str,
 }
 
+impl Section {
+    /// Whether any column has a name.
+    pub(super) fn is_named(&self) -> bool {
+        self.head.iter().any(|(name, _)| !name.is_empty())
+    }
+}
+
 fn cell(text: impl Into<String>, tone: Tone) -> Cell {
     Cell { text: text.into(), tone }
 }
@@ -64,8 +71,6 @@ pub(super) fn headline(view: &View) -> Vec<Cell> {
         format!("v{}", head.versions.join(", v")),
         if head.versions.len() > 1 { Tone::Warn } else { Tone::Faint },
     ));
-    cells.push(plain(format!("readers {}", count(head.feed_readers))));
-    cells.push(concern(head.tail_lag, format!("tail lag {}", count(head.tail_lag)), 1_000.0, 10_000.0));
     let circuits = &view.circuits;
     let open = format!(
         "circuits open {}/{}",
@@ -73,6 +78,8 @@ pub(super) fn headline(view: &View) -> Vec<Cell> {
         count(circuits.closed + circuits.throttled + circuits.open)
     );
     cells.push(concern(circuits.open, open, 1.0, f64::INFINITY));
+    cells.push(concern(head.tail_lag, format!("tail lag {}", count(head.tail_lag)), 1_000.0, 10_000.0));
+    cells.push(plain(format!("readers {}", count(head.feed_readers))));
     cells
 }
 
@@ -96,7 +103,7 @@ pub(super) fn rates(view: &View) -> Section {
     ];
     let batch = rates.commit_events.map_or("-".to_owned(), |mean| format!("{mean:.1}"));
     rows.push(vec![plain("events a commit"), plain(batch)]);
-    Section { title: "Rates".to_owned(), head: vec![("", false), ("a second", true)], rows, empty: "" }
+    Section { title: "A second".to_owned(), head: vec![("", false), ("", true)], rows, empty: "" }
 }
 
 pub(super) fn latencies(view: &View) -> Section {
@@ -254,6 +261,8 @@ pub(super) fn nodes(view: &View) -> Section {
 
 /// A count: whole below ten thousand, then with a letter.
 fn count(value: f64) -> String {
+    // The sum of nothing is -0.
+    let value = value.abs();
     match value {
         _ if value < 10_000.0 => format!("{value:.0}"),
         _ if value < 1e6 => format!("{:.1}k", value / 1e3),

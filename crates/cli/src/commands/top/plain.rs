@@ -48,7 +48,9 @@ fn write(voice: Voice, section: &Section, out: &mut String) {
     for (column, (name, _)) in section.head.iter().enumerate() {
         let _ = write!(line, "  {}", voice.paint(Style::Faint, pad(name, column)));
     }
-    push(&line);
+    if section.is_named() {
+        push(&line);
+    }
     for row in rows.clone() {
         line.clear();
         for (column, cell) in row.iter().enumerate() {

@@ -179,7 +179,7 @@ impl Screen {
                 [Span::styled(format!(" {} {name} ", page + 1), style), Span::raw(" ")]
             })
             .collect();
-        let text = if self.paused { " paused: Space goes on" } else { " Tab page  Space pause  ? help  q end" };
+        let text = if self.paused { " paused: Space goes on" } else { " Tab  Space pause  ? help  q end" };
         let tone = if self.paused { Tone::Warn } else { Tone::Faint };
         spans.push(self.span(Cell { text: text.to_owned(), tone }));
         Line::from(spans)
@@ -249,9 +249,8 @@ impl Screen {
         });
         let widths: Vec<Constraint> = columns.iter().map(|(_, width)| Constraint::Length(*width as u16)).collect();
         let head = Row::new(head.map(Line::from).collect::<Vec<_>>());
-        let named = section.head.iter().any(|(name, _)| !name.is_empty());
         let table = Table::new(rows, widths).column_spacing(2).block(block);
-        frame.render_widget(if named { table.header(head) } else { table }, area);
+        frame.render_widget(if section.is_named() { table.header(head) } else { table }, area);
     }
 
     fn curve(&self, frame: &mut Frame<'_>, area: Rect, title: &str, values: impl Iterator<Item = f64>) {
@@ -420,7 +419,7 @@ mod tests {
 
     #[test]
     fn keys_change_pages_pause_and_end() {
-        let key = |code| Event::Key(code.into());
+        let key = |code: KeyCode| Event::Key(code.into());
         let mut screen = screen();
         assert!(!screen.took(&key(KeyCode::Tab)) && screen.page == 1);
         assert!(!screen.took(&key(KeyCode::BackTab)) && screen.page == 0);
