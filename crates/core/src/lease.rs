@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 /// For each slot the node that shall own it, as its place in `nodes`; none for a slot that no node takes. No node gets
 /// more than the number of slots divided by that of nodes, rounded up, unless no other takes what is left. Neither list
-/// may hold a name twice; their order means nothing.
+/// may hold a name twice; their order means nothing. Slots of one kind and one name go to one node, whatever the roles.
 #[must_use]
-pub fn assign(role: &str, nodes: &[&str], slots: &[&str], takes: impl Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
+pub fn assign(kind: &str, nodes: &[&str], slots: &[&str], takes: impl Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
     let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
     let mut busy = vec![false; nodes.len()];
     let mut wanted = vec![false; slots.len()];
@@ -19,7 +19,7 @@ pub fn assign(role: &str, nodes: &[&str], slots: &[&str], takes: impl Fn(usize, 
         for (slot, of) in slots.iter().enumerate() {
             if takes(node, slot) {
                 (busy[node], wanted[slot]) = (true, true);
-                pairs.push((score(role, name, of), node, slot));
+                pairs.push((score(kind, name, of), node, slot));
             }
         }
     }
@@ -52,9 +52,9 @@ pub fn assign(role: &str, nodes: &[&str], slots: &[&str], takes: impl Fn(usize, 
 }
 
 /// The score of a pair. Nodes of two versions must agree on it.
-fn score(role: &str, node: &str, slot: &str) -> u64 {
+fn score(kind: &str, node: &str, slot: &str) -> u64 {
     let mut hash = Sha256::new();
-    for part in [role, node, slot] {
+    for part in [kind, node, slot] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -19,7 +19,6 @@ use parking_lot::Mutex;
 use tidings_core::lease::assign;
 use tidings_event::{Epoch, PartitionId};
 use tidings_store::{Beat, Boot, LeaseRole, LeaseRow, Member, Result, Serves, ShardNo, Slot, Store};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +27,7 @@ pub(crate) use owner::{Held, own};
 
 use crate::metrics as names;
 use crate::options::NodeOptions;
+use crate::watch;
 use crate::{Engine, Error};
 
 /// The shortest time between two heartbeats that nobody asked for.
@@ -82,7 +82,7 @@ impl Leases {
     /// Beats for the first time, in each database. One that cannot be reached holds nothing up: the heartbeat goes on.
     pub(crate) async fn open(store: Arc<dyn Store>, options: &NodeOptions, serves: Serves) -> Arc<Self> {
         let shards = (0..store.shards())
-            .map(|_| Shard { view: watch::channel(View::default()).0, good_until: Mutex::default() })
+            .map(|_| Shard { view: watch::Sender::new(View::default()), good_until: Mutex::default() })
             .collect();
         let leases = Arc::new(Self {
             store,
@@ -95,8 +95,8 @@ impl Leases {
             serves: Mutex::new(serves),
             shards,
             held: Mutex::default(),
-            pokes: watch::channel(0).0,
-            moves: watch::channel(0).0,
+            pokes: watch::Sender::new(0),
+            moves: watch::Sender::new(0),
         });
         for shard in leases.shards() {
             if let Err(error) = leases.round(shard).await {
@@ -244,7 +244,7 @@ impl Leases {
                 .collect();
             let of: Vec<&str> = slots.iter().map(Slot::as_str).collect();
             let owners =
-                assign(role.as_str(), &nodes, &of, |node, slot| members[node].serves.takes(*role, &slots[slot]));
+                assign(kind(*role), &nodes, &of, |node, slot| members[node].serves.takes(*role, &slots[slot]));
             let owned = slots.into_iter().zip(owners).filter(|(_, owner)| *owner == Some(own));
             mine.extend(owned.map(|(slot, _)| (*role, slot)));
         }
@@ -382,5 +382,13 @@ impl Engine {
     #[must_use]
     pub fn node(&self) -> &str {
         self.shared.leases.node()
+    }
+}
+
+/// What roles are dealt out by. What concerns one partition goes to one node, which reads its events once for all.
+const fn kind(role: LeaseRole) -> &'static str {
+    match role {
+        LeaseRole::Router | LeaseRole::Publisher => "partition",
+        LeaseRole::Pump => "source",
     }
 }

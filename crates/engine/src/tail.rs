@@ -532,6 +532,8 @@ impl Tail {
             }
             if head.position > state.ring.end() && !self.is_wanted(partition, &state) {
                 state.ring.clear(head.position);
+                // Nobody waits for it now; whoever comes next must find how far the log reaches.
+                partition.tell(&state);
                 continue;
             }
             drop(state);

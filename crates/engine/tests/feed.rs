@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use support::{Log, PAGE, PATIENCE, after, event, numbered, read, reader, sequences, tenant, typed};
 use tidings_core::pace::Bounds;
-use tidings_engine::{Engine, FeedError, FeedReader, FeedStart, Options, ReadLimit, Selection, TailOptions};
+use tidings_engine::{
+    Engine, FeedError, FeedReader, FeedStart, NodeOptions, Options, ReadLimit, Roles, Selection, TailOptions,
+};
 use tidings_event::{EventId, Sequence};
 use tokio::task::JoinSet;
 
@@ -325,6 +327,26 @@ async fn a_reader_hears_of_another_nodes_events_by_polling_alone() {
     here.append(numbered("acme", 1)).await.unwrap();
     there.append(numbered("acme", 1)).await.unwrap();
     assert_eq!(read(&mut feed, 2).await, [4, 5]);
+    here.shutdown().await;
+    there.shutdown().await;
+}
+
+/// A node that only answers calls costs the database nothing for events that none of its readers waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_nobody_on_a_node_reads_are_not_brought_to_it() {
+    let log = Log::postgres().await;
+    let roles = Roles { router: false, publisher: false, ..Roles::default() };
+    let node = NodeOptions { roles, ..NodeOptions::default() };
+    let (here, store) = log.faulty(Options { node, ..Options::default() }).await;
+    let there = log.engine().await;
+    there.append(numbered("acme", 500)).await.unwrap();
+    here.append(numbered("acme", 1)).await.unwrap();
+    let mut feed = reader(&here, "acme", FeedStart::Start).await;
+    assert_eq!(read(&mut feed, 501).await.len(), 501);
+    there.append(numbered("acme", 1)).await.unwrap();
+    assert_eq!(read(&mut feed, 1).await, [502], "what somebody waits for comes by itself");
+    let brought = store.tailed.load(Ordering::SeqCst);
+    assert!(brought < 500, "{brought} events were brought into memory");
     here.shutdown().await;
     there.shutdown().await;
 }

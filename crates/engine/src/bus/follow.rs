@@ -9,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 use super::Means;
 use crate::pump::sleep_unless;
 
-/// Hands what is heard of a partition to the tail, until the token ends it.
+/// Hands what is heard of a partition to the tail while anybody here wants it, until the token ends it.
 pub(super) async fn run(means: Arc<Means>, partition: PartitionId, ending: CancellationToken) {
     let _ended = ending.run_until_cancelled(follow(&means, partition, &ending)).await;
 }
 
 async fn follow(means: &Means, partition: PartitionId, ending: &CancellationToken) {
     let mut failures = Pace::new(Bounds::FAILURE);
-    loop {
+    'wanted: loop {
+        means.tail.wanted(partition).await;
         match means.bus.follow(partition).await {
             Ok(mut follow) => {
                 // What was appended before the first that will be heard.
@@ -24,6 +25,9 @@ async fn follow(means: &Means, partition: PartitionId, ending: &CancellationToke
                 while let Ok(heard) = follow.next().await {
                     failures.reset();
                     means.tail.hear(partition, heard);
+                    if !means.tail.wants(partition) {
+                        continue 'wanted;
+                    }
                 }
             }
             Err(error) => tracing::debug!(%partition, %error, "the bus cannot be followed"),

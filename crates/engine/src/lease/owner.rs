@@ -9,12 +9,12 @@ use futures_util::FutureExt;
 use metrics::{counter, gauge};
 use tidings_core::pace::{Bounds, Pace};
 use tidings_store::{Claim, LeaseRole, Slot};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Key, Leases, Mine, View};
 use crate::metrics as names;
+use crate::watch;
 
 /// How often a lease is asked for that another node still has. It is only ever asked for by the one that shall have it.
 const WAIT: Duration = Duration::from_millis(100);

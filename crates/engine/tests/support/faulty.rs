@@ -44,6 +44,8 @@ pub struct FaultyStore {
     pub appends: AtomicUsize,
     pub feeds: AtomicUsize,
     pub tenants: AtomicUsize,
+    /// Events of partitions that were read.
+    pub tailed: AtomicUsize,
     pub searches: AtomicUsize,
     /// Shown as the floor of every tenant.
     pub floor: AtomicU64,
@@ -89,6 +91,7 @@ impl FaultyStore {
             appends: AtomicUsize::new(0),
             feeds: AtomicUsize::new(0),
             tenants: AtomicUsize::new(0),
+            tailed: AtomicUsize::new(0),
             searches: AtomicUsize::new(0),
             floor: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -248,7 +251,9 @@ impl Store for FaultyStore {
     }
 
     async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
-        self.inner.tail(partition, after, limit).await
+        let slice = self.inner.tail(partition, after, limit).await?;
+        self.tailed.fetch_add(slice.events.len(), Ordering::SeqCst);
+        Ok(slice)
     }
 
     async fn heads(&self) -> Result<Vec<Head>> {
