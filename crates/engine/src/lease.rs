@@ -243,8 +243,7 @@ impl Leases {
                 .filter(|slot| self.store.shard_of(*role, slot) == shard)
                 .collect();
             let of: Vec<&str> = slots.iter().map(Slot::as_str).collect();
-            let owners =
-                assign(kind(*role), &nodes, &of, |node, slot| members[node].serves.takes(*role, &slots[slot]));
+            let owners = assign(kind(*role), &nodes, &of, |node, slot| members[node].serves.takes(*role, &slots[slot]));
             let owned = slots.into_iter().zip(owners).filter(|(_, owner)| *owner == Some(own));
             mine.extend(owned.map(|(slot, _)| (*role, slot)));
         }

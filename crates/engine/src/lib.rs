@@ -67,7 +67,7 @@ pub use tidings_core::pattern::{FilterError, Selection};
 pub use tidings_core::quota::{InForce as QuotaInForce, Own as OwnQuota, Quota, Room};
 pub use tidings_event::log::Receipt;
 pub use tidings_store::{
-    MoveOutcome, ShardState,
     Backend, ColumnFilter, Direction, Durability, Error as StoreError, IntentAnswer, KeyRow, LeaseRole, LeaseRow,
-    LogInfo, Member, OutboxStatus, ReadLimit, Refused, Role, SourceError, TenantRow, TypeFilter,
+    LogInfo, Member, MoveOutcome, OutboxStatus, ReadLimit, Refused, Role, ShardState, SourceError, TenantRow,
+    TypeFilter,
 };

@@ -205,7 +205,10 @@ on_both! {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_far_behind_asks_the_index_and_misses_nothing_of_its_types() {
     let log = Log::sqlite();
-    let options = Options { tail: tidings_engine::TailOptions { ring_bytes: 0, poll: None, ..tidings_engine::TailOptions::default() }, ..Options::default() };
+    let options = Options {
+        tail: tidings_engine::TailOptions { ring_bytes: 0, poll: None, ..tidings_engine::TailOptions::default() },
+        ..Options::default()
+    };
     let (engine, store) = log.faulty(options).await;
     let mut expected = Vec::new();
     for batch in 0..5_u64 {

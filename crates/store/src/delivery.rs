@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, CircuitRow, DeadReason, DeadRow, LaneRow, RetryRow, RouteCommit};
 use tidings_event::log::{AppendKeys, AppendPlan};
 use tidings_event::{
-    EndpointId, EndpointNo, EventId, EventType, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence,
-    TenantId, TenantNo, Timestamp,
+    EndpointId, EndpointNo, EventId, EventType, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence, TenantId,
+    TenantNo, Timestamp,
 };
 
 use crate::{Decide, Result};

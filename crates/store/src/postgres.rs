@@ -44,8 +44,8 @@ use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId
 
 use crate::names::Names;
 use crate::{
-    Append, Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit, Result, Search, Store,
-    TailSlice, TenantRow,
+    Append, Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit,
+    Result, Search, Store, TailSlice, TenantRow,
 };
 use address::Address;
 use pool::Connections;

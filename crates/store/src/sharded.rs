@@ -30,8 +30,8 @@ use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId
 use crate::postgres::setup::Part;
 use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::{
-    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome,
-    PARTITIONS_MAX, ReadLimit, Result, Search, ShardNo, ShardState, Store, TailSlice, TenantRow,
+    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, PARTITIONS_MAX,
+    ReadLimit, Result, Search, ShardNo, ShardState, Store, TailSlice, TenantRow,
 };
 use shard::Shard;
 use tokio::time::timeout;

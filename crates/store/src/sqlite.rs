@@ -42,8 +42,8 @@ use tidings_event::{EventId, PartitionId, Position, Recorded, Sequence, TenantId
 
 use crate::names::Names;
 use crate::{
-    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit, Result, Search, Store,
-    TailSlice, TenantRow,
+    Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, ReadLimit, Result,
+    Search, Store, TailSlice, TenantRow,
 };
 pub use inline::{InMemory, StoreClock};
 

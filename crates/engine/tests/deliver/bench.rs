@@ -7,7 +7,8 @@ use tidings_engine::endpoints::{
     AttemptSearch, DeadLetterView, DeadSearch, Endpoint, EndpointPatch, EndpointSettings, NewEndpoint, Who,
 };
 use tidings_engine::{
-    DeliverLimits, DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, NodeOptions, Options, ReadLimit, Role, Selection,
+    DeliverLimits, DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, NodeOptions, Options, ReadLimit, Role,
+    Selection,
 };
 use tidings_event::{EndpointId, Event, Recorded};
 use tidings_store::Store;

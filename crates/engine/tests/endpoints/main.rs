@@ -72,13 +72,8 @@ impl Bench {
     /// Writes a router's commit; the checkpoint moves to the partition's end, unless `change` says otherwise.
     pub async fn route(&self, partition: PartitionId, change: impl FnOnce(&mut RouteCommit)) {
         let (ttl, boot) = (std::time::Duration::from_secs(3_600), Boot(ulid::Ulid::generate()));
-        let beat = Beat {
-            node: "test".to_owned(),
-            boot,
-            serves: Serves::default(),
-            address: None,
-            version: String::new(),
-        };
+        let beat =
+            Beat { node: "test".to_owned(), boot, serves: Serves::default(), address: None, version: String::new() };
         self.store.beat(ShardNo(0), &beat, ttl).await.unwrap();
         let slot = Slot::partition(partition);
         let claim = self.store.claim(LeaseRole::Router, &slot, "test", boot, ttl).await.unwrap().unwrap();

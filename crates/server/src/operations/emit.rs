@@ -18,8 +18,8 @@ use crate::body::{collect, media_type, unsupported};
 use crate::failure::Failure;
 use crate::json;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
-use crate::ratelimit::charge;
 use crate::members::refusal;
+use crate::ratelimit::charge;
 use crate::telemetry::ingest::Ingest;
 use crate::wire;
 

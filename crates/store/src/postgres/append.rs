@@ -10,8 +10,8 @@ use futures_util::future::join;
 use tidings_event::log::{AppendKeys, AppendPlan, AppendView, ENTITY_LOOK_BACK, EntityKey, Existing, Newest};
 use tidings_event::{EventId, EventType, PartitionId, Position, Recorded, Revision, Sequence, TenantNo, Timestamp};
 use tokio::sync::oneshot;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::failure::of_commit;
 use super::flight::{Param, params};

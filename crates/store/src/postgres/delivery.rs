@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
-use tidings_event::{
-    EndpointId, EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp,
-};
+use tidings_event::{EndpointId, EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp};
 
 use super::{PostgresStore, attempts, commit_route, dead, endpoints, replays, routers};
 use crate::{

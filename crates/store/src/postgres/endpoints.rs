@@ -14,9 +14,9 @@ use super::shards::INSERT_UNTOLD;
 use super::within::{self, Locks, Within};
 use crate::names::Names;
 use crate::row::{corrupt, signed, unsigned};
-use crate::{Elsewhere, 
-    Append, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, Error, Result,
-    encoding,
+use crate::{
+    Append, DecideEndpoint, Elsewhere, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, Error,
+    Result, encoding,
 };
 
 /// The columns of an endpoint in the order in which [`row`] takes them.

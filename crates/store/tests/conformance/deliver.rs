@@ -8,8 +8,8 @@ use tidings_event::{
     EndpointId, EndpointNo, Event, LaneNo, PartitionId, Position, ReplayNo, Revision, Sequence, TenantNo,
 };
 use tidings_store::{
-    Append, Appended, Beat, Boot, Claim, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView,
-    LeaseRole, Member, Result, RouteOutcome, SelectionRow, Serves, ShardNo, Slot, Store, TenantRow,
+    Append, Appended, Beat, Boot, Claim, DecideEndpoint, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus,
+    EndpointView, LeaseRole, Member, Result, RouteOutcome, SelectionRow, Serves, ShardNo, Slot, Store, TenantRow,
 };
 
 use crate::make::{keys, moment, plan};

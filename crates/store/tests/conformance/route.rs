@@ -109,9 +109,7 @@ pub(crate) async fn a_checkpoint_never_falls(home: Home) {
     // Nor does it move beyond the log, which may have become shorter than the router saw it.
     assert!(matches!(store.commit_route(&at(7), Vec::new()).await.unwrap(), RouteOutcome::Fenced));
     assert_eq!(claim(&*store, 0).await.checkpoint, Position(6));
-    for sql in
-        ["UPDATE leases SET checkpoint = 5 WHERE slot = '0'", "UPDATE leases SET epoch = 0 WHERE slot = '0'"]
-    {
+    for sql in ["UPDATE leases SET checkpoint = 5 WHERE slot = '0'", "UPDATE leases SET epoch = 0 WHERE slot = '0'"] {
         assert!(home.raw(sql).await.is_err(), "{sql}");
     }
 }

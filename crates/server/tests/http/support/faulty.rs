@@ -12,11 +12,12 @@ use tidings_event::{
     Sequence, TenantId, TenantNo, Text, Timestamp,
 };
 use tidings_store::{
-    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, Beat, Boot, CatalogOutcome, CatalogRevision, CatalogSlice,
-    CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState, DeliveryStore,
-    Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head, HistoryQuery,
-    HistorySlice, KeyRow, LeaseRole, LeaseRow, LeaseStore, LogInfo, MarkQuery, MarkRow, Member, ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome,
-    RouterState, RoutingChanges, Search, ShardNo, Slot, Store, TailSlice, TenantRow,
+    Append, Appended, Aside, AsideQuery, AttemptQuery, Backend, Beat, Boot, CatalogOutcome, CatalogRevision,
+    CatalogSlice, CatalogStore, Claim, DeadFate, DeadLetter, DeadQuery, Decide, DecideEndpoint, DeliveryState,
+    DeliveryStore, Durability, EndpointChanged, EndpointRow, EntryChange, EntryRow, Error, FeedSlice, Head,
+    HistoryQuery, HistorySlice, KeyRow, LeaseRole, LeaseRow, LeaseStore, LogInfo, MarkQuery, MarkRow, Member,
+    ObservedRow, ReadLimit, ReplayRow, Result, RouteOutcome, RouterState, RoutingChanges, Search, ShardNo, Slot, Store,
+    TailSlice, TenantRow,
 };
 use tokio::sync::Semaphore;
 
@@ -388,11 +389,7 @@ impl tidings_store::QuotaStore for FaultyStore {
         self.inner.quota(tenant).await
     }
 
-    async fn quotas(
-        &self,
-        after: tidings_store::QuotaRevision,
-        limit: usize,
-    ) -> Result<tidings_store::QuotaSlice> {
+    async fn quotas(&self, after: tidings_store::QuotaRevision, limit: usize) -> Result<tidings_store::QuotaSlice> {
         self.inner.quotas(after, limit).await
     }
 }
