@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, catalog, config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, log, nodes, outbox, serve, tail,
-    tenants, top, verify_consumer,
+    backup, catalog, config, dead_letters, demo, doctor, emit, endpoints, events, intents, keys, listen, log, nodes,
+    outbox, serve, tail, tenants, top, verify_consumer,
 };
 use crate::config::flags::{ClientScope, Flags};
 use crate::term::ColorChoice;

@@ -1,9 +1,6 @@
 //! What a command must know of a database before any server knows it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-use tidings_store::{ProbeAnswer, RowProbe, SourceError};
 
 /// Which database a URL names.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,16 +25,4 @@ impl Target {
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Sqlite(path) if !path.exists())
     }
-}
-
-/// Whether the database that a URL names can be reached and holds a log. Makes nothing.
-pub(crate) async fn has_log(url: &str) -> Result<bool, SourceError> {
-    if let Target::Sqlite(path) = Target::parse(url) {
-        return Ok(path.exists());
-    }
-    // Every log has a first partition; without a log there is no such table.
-    let key = BTreeMap::from([("id".to_owned(), serde_json::Value::from(0))]);
-    let first = RowProbe { table: "tidings.partitions".to_owned(), key, revision: None };
-    let answer = tidings_store::open_source(url)?.probe_row(&first).await?;
-    Ok(answer == ProbeAnswer::Exists)
 }

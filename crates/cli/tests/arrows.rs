@@ -12,7 +12,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-outbox", &["tidings-event"]),
     ("tidings-store", &["tidings-outbox", "tidings-event"]),
     ("tidings-bus", &["tidings-event"]),
-    ("tidings-engine", &["tidings-bus", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"]),
+    (
+        "tidings-engine",
+        &["tidings-bus", "tidings-core", "tidings-catalog", "tidings-store", "tidings-outbox", "tidings-event"],
+    ),
     ("tidings-server", &["tidings-engine", "tidings-core", "tidings-catalog", "tidings-event"]),
     (
         "tidings",

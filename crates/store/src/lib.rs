@@ -80,11 +80,7 @@ impl std::ops::Add for ConnectionCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            idle: self.idle + other.idle,
-            used: self.used + other.used,
-            waiting: self.waiting + other.waiting,
-        }
+        Self { idle: self.idle + other.idle, used: self.used + other.used, waiting: self.waiting + other.waiting }
     }
 }
 
@@ -416,15 +412,15 @@ pub use catalog::{
     HistoryPlace, HistoryQuery, HistorySlice, MarkQuery, MarkRow, ObservedRow,
 };
 pub use delivery::{
-    Append, Appended, AttemptFilter, AttemptQuery, DeadFate, DeadLetter, DeadQuery, DecideEndpoint,
-    DeliveryState, DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow,
-    ReplayState, RouteOutcome, RouterState, RoutingChanges, SelectionRow,
+    Append, Appended, AttemptFilter, AttemptQuery, DeadFate, DeadLetter, DeadQuery, DecideEndpoint, DeliveryState,
+    DeliveryStore, EndpointChanged, EndpointPlan, EndpointRow, EndpointStatus, EndpointView, ReplayRow, ReplayState,
+    RouteOutcome, RouterState, RoutingChanges, SelectionRow,
 };
 pub use lease::{Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, Serves, ShardNo, Slot};
 pub use moves::{Elsewhere, MoveOutcome};
 pub use open::{StoreOptions, open_sharded, open_store};
-pub use renew::{Renewed, copy_sqlite, renew_log, sqlite_size};
 pub use quota::{QuotaRevision, QuotaRow, QuotaSlice, QuotaStore};
+pub use renew::{Renewed, copy_sqlite, holds_log, renew_log, sqlite_size};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
     install_outbox, open_source,

@@ -24,6 +24,7 @@ pub(super) const RENEW_SQLITE: &str = "UPDATE meta SET log_id = ?1";
 pub(super) const LOG_SQLITE: &str = "SELECT log_id FROM meta";
 pub(super) const FREE_SQLITE: &str = "UPDATE leases SET node = NULL, boot = NULL, epoch = epoch + ?1";
 pub(super) const FORGET_SQLITE: &str = "DELETE FROM nodes";
+pub(super) const EXISTS_POSTGRES: &str = "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('tidings.meta')";
 pub(super) const LOG_POSTGRES: &str = "SELECT log_id FROM tidings.meta FOR UPDATE";
 pub(super) const RENEW_POSTGRES: &str = "UPDATE tidings.meta SET log_id = $1";
 pub(super) const FREE_POSTGRES: &str = "UPDATE tidings.leases SET node = NULL, boot = NULL, epoch = epoch + $1";
@@ -76,6 +77,17 @@ pub async fn renew_log(urls: &[String]) -> Result<Renewed> {
     }
     let before = before.ok_or_else(|| Error::Unusable("no database is named".to_owned()))?;
     Ok(Renewed::Done { before, after })
+}
+
+/// Whether the database that a URL names can be reached and holds a log. Makes nothing.
+pub async fn holds_log(url: &str) -> Result<bool> {
+    match target(url)? {
+        Target::Sqlite(path) => Ok(path.exists()),
+        Target::Postgres(url) => {
+            let client = connect(&url).await?;
+            Ok(client.query_typed_opt(EXISTS_POSTGRES, &[]).await?.is_some())
+        }
+    }
 }
 
 async fn connect(url: &str) -> Result<tokio_postgres::Client> {

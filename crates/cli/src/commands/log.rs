@@ -14,7 +14,7 @@ use crate::config::mask::mask_url;
 use crate::config::setting::Setting;
 use crate::config::shards::shards;
 use crate::context::{Context, run_until_interrupted};
-use crate::database::{Target, has_log};
+use crate::database::Target;
 use crate::datadir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::term::{Style, Voice, note, say, say_json};
@@ -158,10 +158,9 @@ pub(super) fn renewed(voice: Voice, before: &str, after: &str) -> Result<(), Fai
 }
 
 async fn must_hold_log(url: &str) -> Result<(), Failure> {
-    match has_log(url).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::failed(format!("{} holds no log", mask_url(url)))),
-        Err(error) => Err(Failure::new(Exit::Unreachable, format!("{}: {error}", mask_url(url)))),
+    match tidings_store::holds_log(url).await.map_err(|error| store_failure(url, &error))? {
+        true => Ok(()),
+        false => Err(Failure::failed(format!("{} holds no log", mask_url(url)))),
     }
 }
 

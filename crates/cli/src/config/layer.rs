@@ -228,7 +228,9 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut FileValues, refuse: &m
             toml::Value::Table(inner) if is_section => flatten(&name, inner, found, refuse),
             _ if !is_setting => refuse(unknown(&name)),
             _ if name == "sources" => refuse("sources stand in [[source]] tables with name and url".to_owned()),
-            _ if name == "shards" => refuse("shards stand in [[shard]] tables with name, url and partitions".to_owned()),
+            _ if name == "shards" => {
+                refuse("shards stand in [[shard]] tables with name, url and partitions".to_owned())
+            }
             value => match text_of(value) {
                 Some(text) => drop(found.texts.insert(name, text)),
                 None => refuse(format!("{name}: must be a text, a number, a switch or a list of texts or numbers")),

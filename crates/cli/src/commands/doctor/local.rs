@@ -11,7 +11,7 @@ use crate::commands::serve::{database_url, store_options};
 use crate::config::data_dir;
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
-use crate::database::{Target, has_log};
+use crate::database::Target;
 use crate::datadir::{self, ADMIN_KEY, MASTER_KEY, SERVER_URL};
 
 /// Below this the disk is nearly full.
@@ -92,7 +92,7 @@ fn disk(findings: &mut Findings, dir: &Path) {
 async fn database(findings: &mut Findings, layers: &Layers, url: &str) {
     let shown = mask_url(url);
     // Opening a store makes what is missing; that is for `serve` to do, not for a check.
-    match has_log(url).await {
+    match tidings_store::holds_log(url).await {
         Ok(true) => {}
         Ok(false) => return findings.good("database", format!("{shown} holds no log yet; `tidings serve` makes one")),
         Err(error) => return findings.bad("database", format!("{shown}: {error}")),
