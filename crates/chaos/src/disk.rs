@@ -11,6 +11,7 @@ const BYTES: u64 = 4 << 30;
 
 /// A file system in a file, mounted while this handle lives.
 pub(crate) struct Disk {
+    image: PathBuf,
     mount: PathBuf,
     /// Unmounts when this process dies without dropping anything.
     watchdog: Child,
@@ -31,7 +32,7 @@ impl Disk {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { mount, watchdog })
+        Ok(Self { image, mount, watchdog })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -69,6 +70,8 @@ impl Drop for Disk {
         let _ = self.watchdog.wait();
         // Lazily: a process that is just ending may still hold it.
         let _ = Command::new("umount").arg("-l").arg(&self.mount).output();
+        // A history that is kept does without it.
+        let _ = fs::remove_file(&self.image);
     }
 }
 
