@@ -32,12 +32,10 @@ const COPY_ROWS_MIN: usize = 200;
 /// Proves the epoch and moves the checkpoint. Divides by zero where the epoch is spent. The checkpoint
 /// never moves beyond the log's end: a database that failed over to a replica that was behind has a shorter log than the
 /// router saw, and what comes later at those positions would never be routed.
-pub(super) const FENCE: &str = concat!(
-    "WITH held AS (UPDATE tidings.leases SET checkpoint = $3 \
+pub(super) const FENCE: &str = "WITH held AS (UPDATE tidings.leases SET checkpoint = $3 \
       WHERE role = 'router' AND slot = $4 AND epoch = $2 AND checkpoint <= $3 AND node IS NOT NULL \
       AND (checkpoint = $3 OR $3 <= (SELECT position FROM tidings.partitions WHERE id = $1)) RETURNING 1) \
-      SELECT 1 / count(*) FROM held"
-);
+      SELECT 1 / count(*) FROM held";
 pub(super) const INSERT_ATTEMPTS: &str = "\
     INSERT INTO tidings.attempts (endpoint, at, lane, sequence, attempt, duration_us, result, answer) \
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], \
