@@ -66,6 +66,16 @@ enum Row {
     Unknown,
 }
 
+/// How far it is with what was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GivenUp {
+    Nothing,
+    /// The next commit will hold it.
+    Noted,
+    /// The commit that is being written holds it.
+    Written,
+}
+
 /// A lane.
 #[derive(Debug)]
 pub(super) struct Lane<E> {
@@ -107,6 +117,9 @@ pub(super) struct Lane<E> {
     marks: VecDeque<(Position, u32)>,
     /// were retries, all of which the next commit covers.
     retried: u32,
+    /// Something that others were ordered behind was given up. They wait until that is durable: a router that begins from
+    /// what is stored would deliver it after them.
+    given_up: GivenUp,
     /// Delivered and given up since the last commit was made; counted for replays.
     delivered: u64,
     dead: u64,
@@ -177,6 +190,7 @@ impl<E: Clone> Lane<E> {
             left: 0,
             marks: VecDeque::new(),
             retried: 0,
+            given_up: GivenUp::Nothing,
             delivered: 0,
             dead: 0,
             slow: true,

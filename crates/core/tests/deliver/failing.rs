@@ -361,3 +361,25 @@ fn an_endpoint_that_says_several_times_that_it_is_gone_is_disabled_once() {
     assert_eq!((second.disabled.len(), notices.len()), (0, 0), "{notices:?}");
     world.heal();
 }
+
+#[test]
+fn what_comes_after_an_event_that_was_given_up_waits_until_that_is_durable() {
+    for ordering in [Ordering::Entity, Ordering::Strict] {
+        let mut world = World::new(Limits::default());
+        let lane = world.create(1, ordering, vec![0, 10], None, ALL);
+        begin(&mut world);
+        for _ in 0..2 {
+            world.append(1, Some(1), 0);
+        }
+        world.route(usize::MAX);
+        let poison = |send: &Send<u64>| if send.sequence.0 == 1 { Ending::Error } else { Ending::Ok };
+        assert_eq!(exchange(&mut world, lane, poison), [1], "{ordering:?}");
+        commit(&mut world).unwrap();
+        world.pass_time(12 * SECOND);
+        // A router that began again now would begin with the first.
+        assert_eq!(exchange(&mut world, lane, poison), [1], "{ordering:?}");
+        let (commit, _) = commit(&mut world).unwrap();
+        assert_eq!(commit.dead.len(), 1, "{ordering:?}");
+        assert_eq!(exchange(&mut world, lane, poison), [2], "{ordering:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use tidings_event::delivery::ReplayProgress;
 use tidings_event::{Position, Sequence, Timestamp};
 
-use super::{Lane, Row, Source};
+use super::{GivenUp, Lane, Row, Source};
 use crate::deliver::Limits;
 use crate::deliver::clock::between;
 
@@ -99,9 +99,21 @@ impl<E: Clone> Lane<E> {
         covered
     }
 
-    /// What was covered is durable.
+    /// Takes note that the commit that is being made holds what was given up; returns whether anything was.
+    pub(in crate::deliver) fn write_given_up(&mut self) -> bool {
+        let some = self.given_up == GivenUp::Noted;
+        if some {
+            self.given_up = GivenUp::Written;
+        }
+        some
+    }
+
+    /// What was covered is durable, and what was given up until that commit was made.
     pub(in crate::deliver) fn covered(&mut self, count: u32) {
         self.undurable = self.undurable.saturating_sub(count);
+        if self.given_up == GivenUp::Written {
+            self.given_up = GivenUp::Nothing;
+        }
     }
 
     /// Whether the next commit has to look at it although nothing happens to it: it has no row, and something of it

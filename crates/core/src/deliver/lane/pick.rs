@@ -2,7 +2,7 @@
 
 use tidings_event::{Sequence, Timestamp};
 
-use super::Lane;
+use super::{GivenUp, Lane};
 use crate::deliver::{Limits, Ordering, Send};
 
 /// An event that may be sent.
@@ -17,6 +17,9 @@ impl<E: Clone> Lane<E> {
     pub(in crate::deliver) fn pick(&mut self, limits: &Limits, now: Timestamp) -> Option<Pick> {
         let undurable = self.undurable as usize + self.in_flight();
         if !self.runs() || self.paused_until.is_some_and(|at| at > now) || undurable >= limits.undurable_max {
+            return None;
+        }
+        if self.given_up != GivenUp::Nothing {
             return None;
         }
         let nothing = self.window.is_empty() && self.retries.is_empty();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidings_event::delivery::{AttemptResult, DeadReason, DeadRow, DisableReason};
 use tidings_event::{Sequence, Timestamp};
 
-use super::{Lane, PARKED_MAX, STRICT};
+use super::{GivenUp, Lane, PARKED_MAX, STRICT};
 use crate::deliver::answer::{Verdict, judge};
 use crate::deliver::circuit::Waits;
 use crate::deliver::clock::{self, after};
@@ -285,6 +285,9 @@ impl<E: Clone> Lane<E> {
         };
         pending.give_up(row, system);
         self.dead += 1;
+        if self.spec.ordering != Ordering::None {
+            self.given_up = GivenUp::Noted;
+        }
         if is_slot {
             self.settle_slot(sequence, false, limits, now);
         } else {

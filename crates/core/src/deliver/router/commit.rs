@@ -115,7 +115,8 @@ impl<E: Clone> Router<E> {
             commit.replays.push(progress);
         }
         let covered = lane.cover(commit.checkpoint);
-        if covered > 0 {
+        let given_up = lane.write_given_up();
+        if covered > 0 || given_up {
             covers.push((no, covered));
         }
         lane.window.shrink();
