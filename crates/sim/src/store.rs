@@ -399,6 +399,7 @@ impl LeaseStore for NodeStore {
         let work = async {
             let claim = self.inner.claim(role, slot, node, boot, ttl).await?;
             if let Some(claim) = claim {
+                self.place.universe.excuses(self.place.now_us());
                 self.place.trace(format_args!("claimed {role} {slot} epoch {}", claim.epoch.get()));
             }
             Ok(claim)

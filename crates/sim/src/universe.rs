@@ -26,6 +26,8 @@ pub struct Universe {
     faults: Mutex<BTreeMap<&'static str, u64>>,
     /// When there were any, in microseconds, each second once.
     fault_times: Mutex<BTreeSet<u64>>,
+    /// When work changed hands in good order, in seconds.
+    excuses: Mutex<BTreeSet<u64>>,
     broken: Mutex<Option<String>>,
 }
 
@@ -48,6 +50,7 @@ impl Universe {
             trace: Mutex::new(Trace { hash: Sha256::new(), lines: 0, kept: keep.then(Vec::new) }),
             faults: Mutex::default(),
             fault_times: Mutex::default(),
+            excuses: Mutex::default(),
             broken: Mutex::default(),
         })
     }
@@ -120,6 +123,18 @@ impl Universe {
     #[must_use]
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         self.faults.lock().clone()
+    }
+
+    /// Something happened after which events may come again, although nothing went wrong.
+    pub fn excuses(&self, at_us: u64) {
+        self.excuses.lock().insert(at_us / 1_000_000);
+    }
+
+    /// Whether work changed hands between two moments, give or take a second.
+    #[must_use]
+    pub fn had_excuses(&self, from_us: u64, to_us: u64) -> bool {
+        let (from, to) = (from_us / 1_000_000, to_us / 1_000_000);
+        self.excuses.lock().range(from.saturating_sub(1)..=to + 1).next().is_some()
     }
 
     /// Whether there was a fault between two moments, give or take a second.

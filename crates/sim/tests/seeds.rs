@@ -9,7 +9,7 @@ const SEEDS: u64 = 120;
 const THREADS: u64 = 2;
 
 /// Seeds in which a promise was broken once.
-const BROKEN_ONCE: [u64; 1] = [1026];
+const BROKEN_ONCE: [u64; 2] = [259, 1026];
 
 /// Seeds within which whatever is taken away must be missed.
 const MISSED_WITHIN: u64 = 150;
