@@ -54,8 +54,6 @@ fn used(text: &str) -> BTreeSet<&str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let words = text.split(|c| !is_name(c));
     let is_metric = |word: &&str| word.starts_with("tidings_") || word.starts_with("process_");
-    let family = |word: &'static str| move |name: &str| name.ends_with(word);
-    let _ = family;
     words
         .filter(is_metric)
         .map(|word| {

@@ -36,11 +36,11 @@ pub(crate) async fn lanes(
         return Err(caller.refused(None, "This takes an admin's key, or an auditor's of all tenants."));
     }
     Query::parse(raw.as_deref(), &[], &[])?;
-    let data = app.engine.lanes(LANES_MAX).into_iter().map(lane).collect();
+    let data = app.engine.lanes(LANES_MAX).iter().map(lane).collect();
     json::answer(StatusCode::OK, &wire::LaneList { data, cursor: None })
 }
 
-fn lane(lane: LaneStatus) -> wire::Lane {
+fn lane(lane: &LaneStatus) -> wire::Lane {
     wire::Lane {
         tenant: lane.tenant.to_string(),
         endpoint: lane.endpoint.to_string(),
