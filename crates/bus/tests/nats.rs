@@ -184,9 +184,16 @@ async fn a_stream_that_was_deleted_or_emptied_is_found_and_can_begin_anew() {
         assert_eq!(bus.clear(PARTITION).await, Ok(10));
         assert_eq!(end_of(&bus, PARTITION).await, empty(10));
         let again = async {
-            let mut behind = 10;
-            while publish(&*bus, behind, &events(11..=20)).await.is_err() {
-                behind = end_of(&bus, PARTITION).await.message;
+            let (mut behind, mut next) = (10, 11);
+            while publish(&*bus, behind, &events(next..=20)).await.is_err() {
+                let end = end_of(&bus, PARTITION).await;
+                behind = end.message;
+                if let Last::Event { position, .. } = end.last {
+                    next = position.get() + 1;
+                }
+                if next > 20 {
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
