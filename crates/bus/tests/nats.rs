@@ -1,4 +1,5 @@
 //! The bus over real servers: every version of nats-server that is installed.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says which server it speaks of")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -194,7 +194,7 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
-    use tidings_event::{Digest, Mint, Salt, SystemMint, parse_event};
+    use tidings_event::{Digest, EventId, Mint, Salt, parse_event};
 
     use super::*;
 
@@ -202,16 +202,16 @@ mod tests {
         let json = format!(
             r#"{{"type":"a.b","tenant":"t{tenant}","source":{{"type":"service","id":"s"}},"data":{{"n":{position}}}}}"#
         );
-        struct Fixed;
+        struct Fixed(u64);
         impl Mint for Fixed {
-            fn id(&mut self) -> tidings_event::EventId {
-                SystemMint::default().id()
+            fn id(&mut self) -> EventId {
+                EventId::parse(format!("e{}", self.0)).unwrap()
             }
             fn now(&mut self) -> Timestamp {
                 Timestamp::from_micros(0)
             }
         }
-        let event = parse_event(json.as_bytes(), &mut Fixed).unwrap();
+        let event = parse_event(json.as_bytes(), &mut Fixed(position)).unwrap();
         let (salt, recorded_at) = (Salt([1; 16]), Timestamp::from_micros(position as i64 / 2));
         let digest = digest(&event, Sequence(sequence), recorded_at, &hash_data(&salt, &event.data));
         Recorded {

@@ -59,7 +59,7 @@ impl Places {
                 for (slot, _) in found.iter_mut().zip(tenants).filter(|(_, tenant)| **tenant == row.id) {
                     *slot = Some(place);
                 }
-                self.remember(row.id, place, asked_at);
+                self.remember(&row.id, place, asked_at);
             }
         }
         found
@@ -81,7 +81,7 @@ impl Places {
         let asked_at = self.forgotten.load(Ordering::Acquire);
         let Some(row) = self.store.tenant(tenant).await? else { return Ok(None) };
         let place = Place::from(&row);
-        self.remember(row.id, place, asked_at);
+        self.remember(&row.id, place, asked_at);
         Ok(Some(place))
     }
 
@@ -91,10 +91,10 @@ impl Places {
         self.cache.invalidate_all();
     }
 
-    fn remember(&self, tenant: TenantId, place: Place, asked_at: u64) {
+    fn remember(&self, tenant: &TenantId, place: Place, asked_at: u64) {
         self.cache.insert(tenant.clone(), place);
         if self.forgotten.load(Ordering::Acquire) != asked_at {
-            self.cache.invalidate(&tenant);
+            self.cache.invalidate(tenant);
         }
     }
 }

@@ -20,12 +20,12 @@ pub fn check(input: &[u8]) {
     if let Some(set) = judged(text, source::read_set(text)) {
         let written = source::write_set(&set);
         assert_eq!(source::read_set(&written).as_ref(), Ok(&set), "{written}");
-        put(Key::set(set.name.clone()), text);
+        put(Key::set(set.name), text);
     }
     if let Some(policy) = judged(text, source::read_policy(text)) {
         let written = source::write_policy(&policy);
         assert_eq!(source::read_policy(&written).as_ref(), Ok(&policy), "{written}");
-        put(Key::policy(policy.name.clone()), text);
+        put(Key::policy(policy.name), text);
     }
     if let Some(value) = judged(text, source::to_json(text)) {
         let written = source::to_yaml(&value);

@@ -87,7 +87,7 @@ mod tests {
 
     fn asked(tenant: usize, events: u64) -> Vec<(TenantId, Load, InForce)> {
         let limits = Numbers { events_per_s: 10, events_burst: 10, bytes_per_s: 0, bytes_burst: 0 };
-        let tenant = TenantId::parse(&format!("t{tenant}")).expect("a tenant's name");
+        let tenant = TenantId::parse(format!("t{tenant}")).expect("a tenant's name");
         vec![(tenant, Load { events, bytes: 0 }, limits)]
     }
 

@@ -2,7 +2,7 @@
 
 use tidings_event::delivery::{AttemptResult, CircuitRow, CircuitState, Failure, LaneRow, RouteCommit};
 use tidings_event::{LaneNo, PartitionId, Position, Revision, Sequence};
-use tidings_store::{DeadFate, DeadQuery, EndpointStatus, Error, ReplayState};
+use tidings_store::{DeadFate, DeadQuery, EndpointStatus, ReplayState};
 
 use crate::deliver::{claim, commit, create, dead_row, lane_row, new_endpoint, nothing, put, retry_row, set_status};
 use crate::home::{Home, PARTITIONS};
