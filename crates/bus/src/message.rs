@@ -302,7 +302,7 @@ mod tests {
     fn only_whole_and_unchanged_messages_of_this_log_and_partition_are_taken() {
         let recorded = recorded("acme", "x", r#"{"a":1}"#, 8);
         let (good, body) = message(&recorded);
-        assert_eq!(taken(&good, &body), Some(recorded.clone()));
+        assert_eq!(taken(&good, &body), Some(recorded));
         assert_eq!(read(&key(), LogId(ulid::Ulid(8)), PartitionId(2), &good, &body), None, "another log");
         assert_eq!(read(&key(), LOG_ID, PartitionId(1), &good, &body), None, "another partition");
         assert_eq!(read(&SealKey::derive(&[2; 32]), LOG_ID, PartitionId(2), &good, &body), None, "another key");

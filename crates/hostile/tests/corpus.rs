@@ -2,6 +2,7 @@
 //!
 //! `TIDINGS_FUZZ_ROUNDS` says how many changes a target gets (300), `TIDINGS_FUZZ_SEED` which (0). An input that breaks
 //! a promise is written to `target/hostile/` and named.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -58,14 +58,14 @@ fn run(seed: u64, keep: bool, sabotage: Option<Sabotage>) -> Outcome {
     let mut dice = Dice::new(seed);
     let plan = Plan { sabotage, ..Plan::of(&mut dice) };
     universe.trace(0, format_args!("seed {seed}: {plan:?}"));
-    let mut simulation = Simulation::new(&universe, plan, dice);
+    let mut simulation = Simulation::new(&universe, &plan, dice);
     simulation.live();
     simulation.rest();
     simulation.judge(seed)
 }
 
 impl Simulation {
-    fn new(universe: &Arc<Universe>, plan: Plan, mut dice: Dice) -> Self {
+    fn new(universe: &Arc<Universe>, plan: &Plan, mut dice: Dice) -> Self {
         let clock = universe.clone();
         let mut id = [0; 16];
         dice.fill(&mut id);
@@ -87,7 +87,7 @@ impl Simulation {
         let tenants = plan.tenants as u64;
         let outside = Outside {
             universe: universe.clone(),
-            receivers: Receivers::of(&plan, &mut dice),
+            receivers: Receivers::of(plan, &mut dice),
             store: store.clone() as Arc<dyn Store>,
             owners: Arc::<Owners>::default(),
             databases,

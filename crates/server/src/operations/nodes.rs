@@ -32,7 +32,7 @@ pub(crate) async fn nodes(
     Query::parse(raw.as_deref(), &[], &[])?;
     let nodes = app.engine.nodes().await?;
     let data = nodes.nodes.into_iter().map(|one| node(one, app.engine.node())).collect();
-    let free = nodes.free.into_iter().map(lease).collect();
+    let free = nodes.free.iter().map(lease).collect();
     json::answer(StatusCode::OK, &wire::NodeList { data, free, cursor: None })
 }
 
@@ -47,11 +47,11 @@ fn node(node: Node, here: &str) -> wire::Node {
         version: member.version,
         started_at: member.started_at.to_string(),
         seen_at: member.seen_at.to_string(),
-        leases: leases.into_iter().map(lease).collect(),
+        leases: leases.iter().map(lease).collect(),
     }
 }
 
-fn lease(row: LeaseRow) -> wire::NodeLease {
+fn lease(row: &LeaseRow) -> wire::NodeLease {
     wire::NodeLease {
         role: row.role.as_str().to_owned(),
         slot: row.slot.to_string(),
