@@ -93,7 +93,7 @@ fn many(args: &Args) -> Report {
                     }
                 }
                 let done = seed - args.from + 1;
-                if done % 500 == 0 {
+                if done.is_multiple_of(500) {
                     eprintln!("{done} of {} seeds", args.seeds);
                 }
             }

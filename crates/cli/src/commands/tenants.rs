@@ -72,7 +72,7 @@ fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> 
         return say_json(context.voice, &answer);
     }
     let moved = answer.pointer("/moved").and_then(Value::as_bool) == Some(true);
-    note(&format!("{tenant} {} partition {partition}", if moved { "moved to" } else { "lives in" }));
+    note(format!("{tenant} {} partition {partition}", if moved { "moved to" } else { "lives in" }));
     Ok(())
 }
 

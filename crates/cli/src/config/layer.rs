@@ -229,7 +229,7 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut FileValues, refuse: &m
             _ if !is_setting => refuse(unknown(&name)),
             _ if name == "sources" => refuse("sources stand in [[source]] tables with name and url".to_owned()),
             _ if name == "shards" => {
-                refuse("shards stand in [[shard]] tables with name, url and partitions".to_owned())
+                refuse("shards stand in [[shard]] tables with name, url and partitions".to_owned());
             }
             value => match text_of(value) {
                 Some(text) => drop(found.texts.insert(name, text)),

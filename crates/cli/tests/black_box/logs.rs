@@ -46,7 +46,10 @@ async fn no_payload_and_no_secret_is_logged_at_any_level() {
     let other = good.replace(PAYLOAD, &format!("{PAYLOAD}-other"));
     assert_eq!(crate::measures::post(&server, "/v1/events", &json, &other).await, 409);
     assert_eq!(crate::measures::post(&server, "/v1/events", &json, &good[..good.len() - 9]).await, 400);
-    assert_eq!(crate::measures::post(&server, "/v1/events", &json, &good.replace("sales.lead.created", "x")).await, 422);
+    assert_eq!(
+        crate::measures::post(&server, "/v1/events", &json, &good.replace("sales.lead.created", "x")).await,
+        422
+    );
     server.wait_for("acme", 1).await;
     // The first attempt is stored once it has failed.
     let endpoint = created["id"].as_str().unwrap();

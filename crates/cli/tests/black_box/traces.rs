@@ -133,7 +133,17 @@ async fn an_event_is_one_trace_from_its_ingest_to_its_attempts() {
     })
     .await;
     let endpoint = server
-        .run(&["endpoints", "create", "acme", &receiver.url(), "--types", "sales.*", "--retry-schedule", "0,1", "--json"])
+        .run(&[
+            "endpoints",
+            "create",
+            "acme",
+            &receiver.url(),
+            "--types",
+            "sales.*",
+            "--retry-schedule",
+            "0,1",
+            "--json",
+        ])
         .await
         .json();
     emit(&server, &body(""), Some(&format!("00-{TRACE}-{PRODUCER}-01"))).await;

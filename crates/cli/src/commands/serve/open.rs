@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_engine::{Engine, NamedSource, Options, PLATFORM, QuotaInForce};
 use tidings_engine::trace::Tracer;
+use tidings_engine::{Engine, NamedSource, Options, PLATFORM, QuotaInForce};
 use tidings_event::Text;
 use tidings_store::{Backend, Error as StoreError, Store, StoreOptions};
 
@@ -14,8 +14,8 @@ use super::database_url;
 use crate::commands::outbox::source_failure;
 use crate::config::check::{ports, proxy, ranges, roles};
 use crate::config::layer::Layers;
-use crate::config::shards::shards;
 use crate::config::mask::mask_url;
+use crate::config::shards::shards;
 use crate::failure::{Exit, Failure};
 
 /// The file of Tidings' own outbox beside an SQLite log.
@@ -38,8 +38,7 @@ pub(super) struct Node {
 pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer: Tracer) -> Result<Engine, Failure> {
     let roles = roles(&layers.get("roles").text).map_err(Failure::usage)?;
     let url = database_url(layers, data_dir);
-    let store =
-        open_log(&url, layers).await?;
+    let store = open_log(&url, layers).await?;
     let platform = match store.backend() {
         Backend::Sqlite => format!("sqlite:{}", data_dir.join(OUTBOX_FILE).display()),
         Backend::Postgres => url.clone(),

@@ -229,7 +229,7 @@ mod tests {
             attributes,
             failure: Some("503".to_owned()),
         };
-        let root = Span { parent: None, failure: None, kind: Kind::Consumer, attributes: Vec::new(), ..span.clone() };
+        let root = Span { parent: None, failure: None, kind: Kind::Consumer, attributes: Vec::new(), ..span };
         vec![span, root]
     }
 
