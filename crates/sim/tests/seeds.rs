@@ -5,7 +5,7 @@ use std::thread;
 use tidings_sim::{Sabotage, simulate, simulate_without};
 
 /// Seeds that are run each time, each thread its own.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 60;
 const THREADS: u64 = 2;
 
 /// Seeds in which a promise was broken once.
