@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-testkit", &[]),
     // It knows the product from outside alone: nothing that decides.
     ("tidings-chaos", &["tidings-testkit", "tidings-event"]),
+    ("tidings-sim", &["tidings-engine", "tidings-bus", "tidings-core", "tidings-store", "tidings-event"]),
     ("tidings-hostile", &["tidings-core", "tidings-catalog", "tidings-outbox", "tidings-event"]),
     (
         "tidings-bench",
