@@ -113,6 +113,7 @@ on_both! {
         let queued = engine.appender().waiting();
         let neighbour = spawn(&engine, numbered(&quiet, 1));
         while engine.appender().waiting() <= queued {
+            assert!(!neighbour.is_finished(), "the neighbour was turned away");
             tokio::task::yield_now().await;
         }
         store.let_go();
