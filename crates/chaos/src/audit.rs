@@ -1,10 +1,12 @@
 //! A second pair of eyes inside the database: triggers that write down who moved a checkpoint or settled something
-//! without being the owner. A node is known by its connections' application name.
+//! without being the owner. A run of a node is known by its connections' application name, `node-1.3` for the third run
+//! of `node-1`: the run that claimed an epoch is the only one that may write under it.
 
 use tokio_postgres::{Client, GenericClient};
 
-use crate::owners::leases_are_general;
+use crate::history::History;
 
+/// The tables of the audit. Leases that were claimed before it are taken to be of the first run.
 const TABLES: &str = "\
     create schema if not exists chaos; \
     create table chaos.stale ( \
@@ -12,66 +14,60 @@ const TABLES: &str = "\
         tab text not null, slot text not null, holder text, writer text not null, detail text not null); \
     create table chaos.claims ( \
         no bigint generated always as identity primary key, at timestamptz not null default clock_timestamp(), \
-        role text not null, slot text not null, node text, epoch bigint not null, writer text not null);";
+        role text not null, slot text not null, node text, epoch bigint not null, writer text not null); \
+    create index on chaos.claims (role, slot, epoch, no); \
+    lock table tidings.leases in share row exclusive mode; \
+    insert into chaos.claims (role, slot, node, epoch, writer) \
+    select role, slot, node, epoch, coalesce(node, '') || '.1' from tidings.leases;";
 
-/// For a table of leases: its name, and how its rows tell role and slot.
-fn of_leases(table: &str, role: &str, slot: &str) -> String {
-    format!(
-        "create function chaos.lease_changed() returns trigger language plpgsql as $$ \
-         declare writer text := current_setting('application_name'); \
-         begin \
-            if new.epoch <> old.epoch then \
-                insert into chaos.claims (role, slot, node, epoch, writer) \
-                values ({role}, {slot}, new.node, new.epoch, writer); \
+const LEASES: &str = "\
+    create function chaos.lease_changed() returns trigger language plpgsql as $$ \
+    declare writer text := current_setting('application_name'); holder text; \
+    begin \
+        if new.epoch <> old.epoch then \
+            insert into chaos.claims (role, slot, node, epoch, writer) \
+            values (new.role, new.slot, new.node, new.epoch, writer); \
+        end if; \
+        if new.checkpoint is distinct from old.checkpoint then \
+            select c.writer into holder from chaos.claims c \
+            where c.role = new.role and c.slot = new.slot and c.epoch = new.epoch order by c.no desc limit 1; \
+            if new.node is null or old.node is null or holder is distinct from writer then \
+                insert into chaos.stale (tab, slot, holder, writer, detail) values ('leases', new.slot, holder, writer, \
+                    new.role || ' checkpoint ' || old.checkpoint || ' to ' || new.checkpoint || ' epoch ' || new.epoch); \
             end if; \
-            if new.checkpoint is distinct from old.checkpoint \
-               and (new.node is distinct from writer or old.node is distinct from writer) then \
-                insert into chaos.stale (tab, slot, holder, writer, detail) values ('{table}', {slot}, new.node, writer, \
-                    {role} || ' checkpoint ' || old.checkpoint || ' to ' || new.checkpoint || ' epoch ' || new.epoch); \
-            end if; \
-            return null; \
-         end $$; \
-         create trigger chaos_lease_changed after update on tidings.{table} for each row \
-         execute function chaos.lease_changed();"
-    )
-}
+        end if; \
+        return null; \
+    end $$; \
+    create trigger chaos_lease_changed after update on tidings.leases for each row \
+    execute function chaos.lease_changed();";
 
-/// For tables that routers alone write; `holder` is a query of a partition's owner.
-fn of_routers(holder: &str) -> String {
-    let mut sql = format!(
-        "create function chaos.router_wrote() returns trigger language plpgsql as $$ \
-         declare writer text := current_setting('application_name'); holder text; \
-         begin \
-            {holder}; \
-            if holder is distinct from writer then \
-                insert into chaos.stale (tab, slot, holder, writer, detail) \
-                values (tg_table_name, new.partition::text, holder, writer, new::text); \
-            end if; \
-            return null; \
-         end $$;"
-    );
-    for table in ["retries", "circuits"] {
-        sql.push_str(&format!(
-            "create trigger chaos_router_wrote after insert or update on tidings.{table} for each row \
-             execute function chaos.router_wrote();"
-        ));
-    }
-    sql
-}
+/// For tables that routers write. Rows of `lanes` are put by changes of endpoints as well, at any node; routers alone
+/// take them away.
+const ROUTERS: &str = "\
+    create function chaos.router_wrote() returns trigger language plpgsql as $$ \
+    declare writer text := current_setting('application_name'); holder text; written record; \
+    begin \
+        if tg_op = 'DELETE' then written := old; else written := new; end if; \
+        select c.writer into holder from tidings.leases l \
+        join chaos.claims c on c.role = l.role and c.slot = l.slot and c.epoch = l.epoch \
+        where l.role = 'router' and l.slot = written.partition::text and l.node is not null \
+        order by c.no desc limit 1; \
+        if holder is distinct from writer then \
+            insert into chaos.stale (tab, slot, holder, writer, detail) \
+            values (tg_table_name, written.partition::text, holder, writer, tg_op || ' ' || written::text); \
+        end if; \
+        return null; \
+    end $$; \
+    create trigger chaos_router_wrote after insert or update or delete on tidings.retries for each row \
+    execute function chaos.router_wrote(); \
+    create trigger chaos_router_wrote after insert or update or delete on tidings.circuits for each row \
+    execute function chaos.router_wrote(); \
+    create trigger chaos_router_wrote after delete on tidings.lanes for each row \
+    execute function chaos.router_wrote();";
 
-/// Installs the triggers into the log's database.
+/// Installs the triggers into the log's database, all at once: between two of them nobody claims a lease.
 pub(crate) async fn install(client: &Client) -> anyhow::Result<()> {
-    client.batch_execute(TABLES).await?;
-    let (leases, holder) = if leases_are_general(client).await? {
-        let holder = "select node into holder from tidings.leases where role = 'router' and slot = new.partition::text";
-        (of_leases("leases", "new.role::text", "new.slot::text"), holder)
-    } else {
-        let holder = "select node into holder from tidings.routers where partition = new.partition";
-        (of_leases("routers", "'router'", "new.partition::text"), holder)
-    };
-    client.batch_execute(&leases).await?;
-    client.batch_execute(&of_routers(holder)).await?;
-    Ok(())
+    Ok(client.batch_execute(&format!("begin; {TABLES} {LEASES} {ROUTERS} commit")).await?)
 }
 
 /// What somebody wrote who did not own it, beyond a number that is known already: number and words.
@@ -85,4 +81,25 @@ pub(crate) async fn stale(client: &impl GenericClient, after: i64) -> anyhow::Re
 /// How often a lease was claimed.
 pub(crate) async fn claims(client: &impl GenericClient) -> anyhow::Result<i64> {
     Ok(client.query_one("select count(*) from chaos.claims", &[]).await?.try_get(0)?)
+}
+
+/// Who claimed a partition, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) partition: i32,
+    pub(crate) node: Option<String>,
+    pub(crate) at: std::time::Duration,
+}
+
+/// All claims of routers, in their order.
+pub(crate) async fn routers(client: &impl GenericClient, history: &History) -> anyhow::Result<Vec<Claim>> {
+    let sql = "select slot::integer, node, (extract(epoch from at) * 1000)::bigint from chaos.claims \
+               where role = 'router' order by no";
+    let rows = client.query(sql, &[]).await?;
+    let claim = |row: &tokio_postgres::Row| {
+        let unix_ms: i64 = row.try_get(2)?;
+        let at = history.of_clock(unix_ms.cast_unsigned());
+        Ok(Claim { partition: row.try_get(0)?, node: row.try_get(1)?, at })
+    };
+    rows.iter().map(claim).collect()
 }

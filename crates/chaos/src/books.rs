@@ -128,7 +128,8 @@ impl Books {
     }
 
     fn judge(&mut self, claim: &Claimed, receiver: &Receiver, waiting: &HashSet<(i64, i64)>, history: &History) {
-        let record = receiver.record();
+        let now = history.now();
+        let mut record = receiver.record();
         let floor = self.floors.entry(receiver.id().to_owned()).or_default();
         let (mut missing, mut unbroken) = (Vec::new(), true);
         for (sequence, event_type) in &claim.events {
@@ -137,8 +138,10 @@ impl Books {
             if unbroken {
                 *floor = *sequence;
             }
-            if !there && !waiting.contains(&(claim.lane, *sequence)) {
-                missing.push(*sequence);
+            match (there, waiting.contains(&(claim.lane, *sequence))) {
+                (true, false) => record.settled(sequence.cast_unsigned(), now),
+                (false, false) => missing.push(*sequence),
+                (_, true) => {}
             }
         }
         drop(record);

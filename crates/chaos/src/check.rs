@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use crate::audit::{self, Claim};
 use crate::cluster::Cluster;
 use crate::direct;
 use crate::history::History;
 use crate::ledger::Ledger;
-use crate::outside::Outsider;
+use crate::outside::{Outsider, Place, Places};
 use crate::producers::{number, type_of};
 use crate::readers::{Mode, Reader};
-use crate::receiver::Receiver;
-use crate::settings::{CART, of_producer};
+use crate::receiver::{Receiver, Record};
+use crate::repeats::Grounds;
+use crate::settings::{CART, Wants, of_producer};
 
 const POLL: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,8 @@ pub(crate) struct Witnesses<'a> {
     pub(crate) receivers: &'a [Arc<Receiver>],
     pub(crate) readers: &'a [Arc<Reader>],
     pub(crate) outsider: Option<&'a Outsider>,
+    /// How much shorter faults are than in a long run.
+    pub(crate) scale: f64,
 }
 
 /// What the reckoning counted.
@@ -42,17 +46,24 @@ pub(crate) struct Reckoning {
     pub(crate) dead_letters: u64,
 }
 
-/// By endpoint's id: the sequences that were given up.
-type Dead = HashMap<String, HashSet<u64>>;
+/// What was given up, in words. The endpoints' schedule is longer than any fault, so nothing may be.
+async fn dead_letters(client: &Client) -> anyhow::Result<Vec<String>> {
+    let sql = "select e.id || ' gave up ' || d.sequence || ' after ' || d.attempts || ' attempts: ' || d.reason \
+               from tidings.dead_letters d join tidings.endpoints e on e.no = d.endpoint order by d.died_at";
+    client.query(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
 
-async fn dead_letters(client: &Client) -> anyhow::Result<Dead> {
-    let sql = "select e.id, d.sequence from tidings.dead_letters d join tidings.endpoints e on e.no = d.endpoint";
-    let mut dead = Dead::new();
+/// Where each event of the log stands: by partition and position its tenant, sequence and id.
+async fn read_places(client: &Client) -> anyhow::Result<Places> {
+    let sql = "select e.partition, e.position, t.name, e.sequence, e.event_id \
+               from tidings.events e join tidings.tenants t on t.no = e.tenant_no";
+    let mut places = Places::new();
     for row in client.query(sql, &[]).await? {
-        let sequence: i64 = row.try_get(1)?;
-        dead.entry(row.try_get(0)?).or_default().insert(sequence.cast_unsigned());
+        let (position, sequence): (i64, i64) = (row.try_get(1)?, row.try_get(3)?);
+        let place = Place { tenant: row.try_get(2)?, sequence: sequence.cast_unsigned(), id: row.try_get(4)? };
+        places.insert((row.try_get(0)?, position.cast_unsigned()), place);
     }
-    Ok(dead)
+    Ok(places)
 }
 
 async fn read_log(client: &Client) -> anyhow::Result<Log> {
@@ -63,6 +74,12 @@ async fn read_log(client: &Client) -> anyhow::Result<Log> {
         log.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
     }
     Ok(log)
+}
+
+/// The partition of each tenant.
+pub(crate) async fn partitions(client: &Client) -> anyhow::Result<HashMap<String, i32>> {
+    let rows = client.query("select name, partition from tidings.tenants", &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 impl Witnesses<'_> {
@@ -117,13 +134,13 @@ impl Witnesses<'_> {
         let sql = "select t.name, e.type, count(*) from tidings.events e join tidings.tenants t on t.no = e.tenant_no \
                    group by t.name, e.type";
         let url = self.cluster.log.url();
-        let (counts, dead) = direct::within(async {
+        let counts = direct::within(async {
             let client = direct::connect(&url).await?;
             let mut counts: HashMap<(String, String), i64> = HashMap::new();
             for row in client.query(sql, &[]).await? {
                 counts.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
             }
-            Ok((counts, dead_letters(&client).await?))
+            Ok(counts)
         })
         .await?;
         let count = |tenant: &str, wanted: &dyn Fn(&str) -> bool| -> u64 {
@@ -132,9 +149,8 @@ impl Witnesses<'_> {
         };
         for receiver in self.receivers {
             let wanted = count(receiver.plan.tenant, &|event_type| receiver.plan.wants.must(event_type));
-            let given_up = dead.get(receiver.id()).map_or(0, |dead| dead.len() as u64);
             let has = receiver.record().musts;
-            if has + given_up < wanted {
+            if has < wanted {
                 missing.push(format!("{} has {has} of {wanted}", receiver.name));
             }
         }
@@ -151,14 +167,12 @@ impl Witnesses<'_> {
     /// Holds everything against everything.
     pub(crate) async fn reconcile(&self) -> anyhow::Result<Reckoning> {
         let url = self.cluster.log.url();
-        let (log, dead) = direct::until_done(Duration::from_secs(60), || async {
-            let client = direct::connect(&url).await?;
-            Ok((read_log(&client).await?, dead_letters(&client).await?))
-        })
-        .await?;
+        let client = direct::until_done(Duration::from_secs(60), || direct::connect(&url)).await?;
+        let (log, dead, places) = (read_log(&client).await?, dead_letters(&client).await?, read_places(&client).await?);
+        let (claims, partitions) = (audit::routers(&client, self.history).await?, partitions(&client).await?);
         let mut reckoning = Reckoning {
             log: log.values().flatten().filter(|(_, event_type)| of_producer(event_type)).count() as u64,
-            dead_letters: dead.values().map(|dead| dead.len() as u64).sum(),
+            dead_letters: dead.len() as u64,
             out_of_order: self.receivers.iter().map(|receiver| receiver.record().out_of_order).sum(),
             ..Reckoning::default()
         };
@@ -166,36 +180,31 @@ impl Witnesses<'_> {
         reckoning.accepted = self.ledgers.iter().map(|ledger| ledger.certain() as u64).sum();
         reckoning.lost += lost;
         wrong.into_iter().for_each(|text| self.history.broken(text));
-        for receiver in self.receivers {
-            reckoning.lost += self.against_receiver(&log, receiver, dead.get(receiver.id()));
+        dead.into_iter().for_each(|text| self.history.broken(text));
+        for (no, receiver) in self.receivers.iter().enumerate() {
+            let events = log.get(receiver.plan.tenant).map(Vec::as_slice).unwrap_or_default();
+            let (lost, wrong) = against_record(events, receiver.plan.wants, &receiver.record());
+            reckoning.lost += lost;
+            wrong.into_iter().for_each(|text| self.history.broken(format!("{} {text}", receiver.name)));
+            let of = partitions.get(receiver.plan.tenant);
+            self.judge_repeats(no, receiver, claims.iter().filter(|claim| Some(&claim.partition) == of).collect());
         }
         for reader in self.readers {
             reckoning.lost += self.against_reader(&log, reader);
         }
         if let Some(outsider) = self.outsider {
             outsider.reconcile(&log);
+            outsider.hold(&places).await;
         }
         Ok(reckoning)
     }
 
-    fn against_receiver(&self, log: &Log, receiver: &Receiver, dead: Option<&HashSet<u64>>) -> u64 {
-        let record = receiver.record();
-        let events = log.get(receiver.plan.tenant).map(Vec::as_slice).unwrap_or_default();
-        let lost: Vec<u64> = (1..)
-            .zip(events)
-            .filter(|(_, (_, event_type))| receiver.plan.wants.must(event_type))
-            .map(|(sequence, _)| sequence)
-            .filter(|sequence| !record.has(*sequence) && !dead.is_some_and(|dead| dead.contains(sequence)))
-            .collect();
-        let unknown = record.accepted.iter().find(|delivery| delivery.sequence > events.len() as u64).copied();
-        drop(record);
-        if !lost.is_empty() {
-            self.history.broken(format!("{} never got {lost:?}", receiver.name));
-        }
-        if let Some(unknown) = unknown {
-            self.history.broken(format!("{} got {unknown:?}, which is not in the log", receiver.name));
-        }
-        lost.len() as u64
+    fn judge_repeats(&self, no: usize, receiver: &Receiver, claims: Vec<&Claim>) {
+        let nodes = self.cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+        let grounds = Grounds { history: self.history, claims, nodes, receiver: no, scale: self.scale };
+        let wrong: Vec<String> =
+            receiver.record().repeats.iter().filter_map(|repeat| grounds.against(repeat)).collect();
+        wrong.into_iter().for_each(|text| self.history.broken(format!("{}: {text}", receiver.name)));
     }
 
     fn against_reader(&self, log: &Log, reader: &Reader) -> u64 {
@@ -215,6 +224,29 @@ impl Witnesses<'_> {
         let got: HashSet<u64> = got.iter().map(|(sequence, _)| *sequence).collect();
         expect.iter().filter(|(sequence, _)| !got.contains(sequence)).count() as u64
     }
+}
+
+/// How many events a receiver never got, and what is wrong in words: it must have all that it wants, each as the log has
+/// it, and nothing else.
+fn against_record(events: &[(String, String)], wants: Wants, record: &Record) -> (u64, Vec<String>) {
+    let mut wrong = Vec::new();
+    let lost: Vec<u64> = (1..)
+        .zip(events)
+        .filter(|(sequence, (_, event_type))| wants.must(event_type) && !record.has(*sequence))
+        .map(|(sequence, _)| sequence)
+        .collect();
+    if !lost.is_empty() {
+        wrong.push(format!("never got {lost:?}"));
+    }
+    for (sequence, id) in record.ids() {
+        let at = usize::try_from(sequence).ok().and_then(|sequence| events.get(sequence.checked_sub(1)?));
+        match at {
+            Some((of, _)) if of == id => {}
+            Some((of, _)) => wrong.push(format!("got {id} as {sequence}, where the log has {of}")),
+            None => wrong.push(format!("got {id} as {sequence}, which is not in the log")),
+        }
+    }
+    (lost.len() as u64, wrong)
 }
 
 /// How many events are lost, and what is wrong in words: the log must hold all that was committed or acknowledged, once,
@@ -266,6 +298,7 @@ fn against_ledgers(log: &Log, ledgers: &[Arc<Ledger>]) -> (u64, Vec<String>) {
 mod tests {
     use super::*;
     use crate::ledger::Fact;
+    use crate::settings;
 
     fn fact(id: &str, sequence: Option<u64>) -> Fact {
         Fact { tenant: "acme", id: id.to_owned(), sequence }
@@ -295,5 +328,25 @@ mod tests {
         }
         let (_, wrong) = judged(&["shop-2", "shop-1"], vec![fact("shop-1", None), fact("shop-2", None)]);
         assert_eq!(wrong, ["shop-2 of acme stands before number 1 of the same producer"]);
+    }
+
+    #[test]
+    fn a_receiver_has_what_the_log_has_under_the_same_sequence() {
+        let events: Vec<_> = ["shop-1", "shop-2"].map(|id| (id.to_owned(), type_of(id).to_owned())).into();
+        let plan = settings::endpoints().remove(0);
+        let judged = |got: &[(&str, u64)]| {
+            let mut record = Record::default();
+            for (id, sequence) in got {
+                let event = serde_json::json!({ "id": id, "type": type_of(id), "sequence": sequence });
+                record.take(&plan, &event, Duration::ZERO);
+            }
+            against_record(&events, plan.wants, &record)
+        };
+        assert_eq!(judged(&[("shop-1", 1), ("shop-2", 2)]), (0, vec![]));
+        assert_eq!(judged(&[("shop-1", 1)]), (1, vec!["never got [2]".to_owned()]));
+        let other = "got shop-7 as 2, where the log has shop-2".to_owned();
+        assert_eq!(judged(&[("shop-1", 1), ("shop-7", 2)]), (0, vec![other]));
+        let beyond = "got shop-3 as 3, which is not in the log".to_owned();
+        assert_eq!(judged(&[("shop-1", 1), ("shop-2", 2), ("shop-3", 3)]), (0, vec![beyond]));
     }
 }

@@ -11,7 +11,7 @@ use tidings_testkit::{Database, Nats, Postgres, PostgresOptions};
 
 use crate::api::{Api, KEY};
 use crate::disk::Disk;
-use crate::node::Node;
+use crate::node::{BOOT, Node};
 use crate::proxy::Proxy;
 use crate::settings::PARTITIONS;
 use crate::{audit, direct, nats};
@@ -62,7 +62,7 @@ impl Cluster {
             direct::connect(&database.url()).await?.batch_execute(orders).await?;
             sources.push(database);
         }
-        let nats = if takes_nats(binary)? { nats::start().await?.map(Arc::new) } else { None };
+        let nats = nats::start().await?.map(Arc::new);
         let server = address(&log.url())?;
         let mut cluster = Self {
             nodes: Vec::new(),
@@ -85,17 +85,17 @@ impl Cluster {
             let port = free_port()?;
             cluster.to_api.push(Proxy::to((Ipv4Addr::LOCALHOST, port).into()).await);
             let name = format!("node-{}", no + 1);
-            let environment = cluster.environment(no, no + 1 == count, &name)?;
+            let environment = cluster.environment(no, no + 1 == count)?;
             cluster.nodes.push(Arc::new(Node::new(&name, port, binary, directory, environment)));
         }
         Ok(cluster)
     }
 
-    fn environment(&self, no: usize, last: bool, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+    fn environment(&self, no: usize, last: bool) -> anyhow::Result<Vec<(String, String)>> {
         let proxy = &self.to_postgres[no];
         let through = |url: &str| {
             let url = url.replace(&format!(":{}/", address(url)?.port()), &format!(":{}/", proxy.port()));
-            Ok::<_, anyhow::Error>(format!("{url}?application_name={name}"))
+            Ok::<_, anyhow::Error>(format!("{url}?application_name={BOOT}"))
         };
         let mut sources = Vec::new();
         for (source, database) in SOURCES.iter().zip(&self.sources) {
@@ -161,12 +161,11 @@ fn tell(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "no disk that can run full: {error:#}");
 }
 
-/// Whether the binary takes a broker.
-fn takes_nats(binary: &Path) -> anyhow::Result<bool> {
-    let mut show = Command::new(binary);
-    show.args(["config", "show"]).env("TIDINGS_NATS_URL", "nats://127.0.0.1:4222");
-    let output = show.output().with_context(|| binary.display().to_string())?;
-    Ok(!String::from_utf8_lossy(&output.stderr).contains("not part of this version"))
+/// What the program under test says of itself.
+pub(crate) fn version(binary: &Path) -> anyhow::Result<String> {
+    let output = Command::new(binary).arg("--version").output().with_context(|| binary.display().to_string())?;
+    ensure!(output.status.success(), "{} does not tell its version", binary.display());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn install_outbox(binary: &Path, url: &str) -> anyhow::Result<()> {

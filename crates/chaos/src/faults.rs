@@ -139,6 +139,30 @@ impl Fault {
         }
     }
 
+    /// Whether it can be why a receiver got an event again whose partition `owner` has: what it hits lies between the
+    /// two, or below them. Where the partition was handed over meanwhile, any node's trouble can have moved it.
+    pub(crate) fn explains_repeat(&self, receiver: usize, owner: Option<usize>, handed_over: bool) -> bool {
+        match self {
+            Self::Kill(node) | Self::Terminate(node) | Self::Pause(node) | Self::Link(Link::Postgres(node), _) => {
+                handed_over || owner.is_none_or(|owner| owner == *node)
+            }
+            Self::Link(Link::Receiver(no), _) | Self::ReceiverGone(no) => *no == receiver,
+            Self::Link(Link::Egress, _)
+            | Self::PostgresRestart
+            | Self::PostgresCrash
+            | Self::BackendKill
+            | Self::BackendsTerminate
+            | Self::PostgresStall
+            | Self::PostgresSlow
+            | Self::DiskFull => true,
+            Self::Link(Link::Nats(_) | Link::Api(_), _)
+            | Self::NatsKill
+            | Self::NatsPause
+            | Self::NatsWipe
+            | Self::NatsPurge => false,
+        }
+    }
+
     /// The node that it takes away.
     pub(crate) fn node(&self) -> Option<usize> {
         match self {

@@ -5,27 +5,32 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
+
+use crate::faults::Fault;
 
 /// Violations kept in words; all are counted.
 const VIOLATIONS_MAX: usize = 200;
 /// How long after a fault's end its consequences may still show: time-outs, a lease that runs out, a process that
 /// starts.
-pub(crate) const AFTERMATH: Duration = Duration::from_secs(30);
+const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// One fault, while it lasts and afterwards.
 struct Record {
-    kind: String,
+    fault: Fault,
     from: Duration,
     /// Nothing while it lasts.
     to: Option<Duration>,
+    /// Whether it met anything that it could break; known when it is over.
+    acted: bool,
 }
 
 /// The history of one run. Times count from its beginning.
 pub(crate) struct History {
     began: Instant,
+    began_by_clock: SystemTime,
     file: Mutex<BufWriter<File>>,
     faults: Mutex<Vec<Record>>,
     violations: Mutex<Violations>,
@@ -45,6 +50,7 @@ impl History {
     pub(crate) fn new(path: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             began: Instant::now(),
+            began_by_clock: SystemTime::now(),
             file: Mutex::new(BufWriter::new(File::create(path)?)),
             faults: Mutex::default(),
             violations: Mutex::default(),
@@ -54,6 +60,12 @@ impl History {
     /// Since the beginning.
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// A moment that the database wrote down, in milliseconds since 1970.
+    pub(crate) fn of_clock(&self, unix_ms: u64) -> Duration {
+        let began = self.began_by_clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Duration::from_millis(unix_ms).saturating_sub(began)
     }
 
     /// Writes one line into the file.
@@ -77,35 +89,50 @@ impl History {
     }
 
     /// A fault begins; returns its number.
-    pub(crate) fn begin(&self, kind: &str, details: &Value) -> usize {
+    pub(crate) fn begin(&self, fault: Fault, details: &Value) -> usize {
         let from = self.now();
         let mut faults = lock(&self.faults);
-        faults.push(Record { kind: kind.to_owned(), from, to: None });
+        faults.push(Record { fault, from, to: None, acted: true });
         let no = faults.len() - 1;
         drop(faults);
-        self.note("fault", json!({ "no": no, "kind": kind, "details": details }));
+        self.note("fault", json!({ "no": no, "kind": fault.to_string(), "details": details }));
         no
     }
 
-    /// A fault has ended, and what it hit is as it was.
-    pub(crate) fn end(&self, no: usize) {
-        lock(&self.faults)[no].to = Some(self.now());
-        self.note("fault_over", json!({ "no": no }));
+    /// A fault has ended, and what it hit is as it was; `acted` says whether it met anything that it could break.
+    pub(crate) fn end(&self, no: usize, acted: bool) {
+        let now = self.now();
+        let mut faults = lock(&self.faults);
+        (faults[no].to, faults[no].acted) = (Some(now), acted);
+        drop(faults);
+        self.note("fault_over", json!({ "no": no, "acted": acted }));
     }
 
-    /// How many faults of each kind there were.
-    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for fault in lock(&self.faults).iter() {
-            *counts.entry(fault.kind.clone()).or_default() += 1;
+    /// How many faults of each kind there were that acted, and how many that did not.
+    pub(crate) fn counts(&self) -> (BTreeMap<String, u64>, u64) {
+        let (mut counts, mut without_effect) = (BTreeMap::new(), 0);
+        for record in lock(&self.faults).iter() {
+            if record.acted {
+                *counts.entry(record.fault.to_string()).or_default() += 1;
+            } else {
+                without_effect += 1;
+            }
         }
-        counts
+        (counts, without_effect)
     }
 
-    /// Whether some fault, or what follows one, lies between two moments.
-    pub(crate) fn disturbed(&self, from: Duration, to: Duration) -> bool {
+    /// Whether a fault of some kind, or what follows one, lies between two moments.
+    pub(crate) fn disturbed(&self, from: Duration, to: Duration, explains: impl Fn(&Fault) -> bool) -> bool {
         let until = |fault: &Record| fault.to.map_or(Duration::MAX, |end| end + AFTERMATH);
-        lock(&self.faults).iter().any(|fault| fault.from <= to && until(fault) >= from)
+        lock(&self.faults)
+            .iter()
+            .any(|fault| fault.acted && fault.from <= to && until(fault) >= from && explains(&fault.fault))
+    }
+
+    /// How much of the time between two moments something was hit.
+    pub(crate) fn hit_for(&self, from: Duration, to: Duration, hits: &str) -> Duration {
+        let overlap = |fault: &Record| fault.to.unwrap_or(to).min(to).saturating_sub(fault.from.max(from));
+        lock(&self.faults).iter().filter(|record| record.fault.hits() == hits).map(overlap).sum()
     }
 
     /// A promise was broken.

@@ -95,12 +95,13 @@ impl Injector {
         lock(&self.hit).insert(fault.hits());
     }
 
-    /// One fault from its beginning to its end. `alone` says that no other is there.
+    /// One fault from its beginning to its end. `alone` says that no other is there. What makes one returns whether it
+    /// met anything that it could break.
     pub(crate) async fn inject(&self, planned: Planned, alone: bool) {
         let Planned { fault, lasts } = planned;
         let kind = fault.to_string();
         let details = json!({ "fault": format!("{fault:?}"), "lasts_ms": lasts.as_millis() });
-        let no = self.history.begin(&kind, &details);
+        let no = self.history.begin(fault, &details);
         let done = match fault {
             Fault::Kill(node) => self.kill(node, lasts, alone).await,
             Fault::Terminate(node) => self.terminate(node, lasts).await,
@@ -115,22 +116,31 @@ impl Injector {
             | Fault::PostgresSlow
             | Fault::DiskFull => self.postgres(fault, lasts).await,
         };
-        if let Err(error) = done {
+        let acted = done.unwrap_or_else(|error| {
             self.history.broken(format!("after {kind}: {error:#}"));
-        }
+            true
+        });
         if fault.hits() == "postgres" {
             *lock(&self.database_rests_until) = self.history.now() + REST;
         }
-        self.history.end(no);
+        self.history.end(no, acted);
         lock(&self.hit).remove(&fault.hits());
     }
 
-    async fn kill(&self, no: usize, down: Duration, alone: bool) -> anyhow::Result<()> {
+    async fn kill(&self, no: usize, down: Duration, alone: bool) -> anyhow::Result<bool> {
         let node = &self.cluster.nodes[no];
-        let had = self.owned(&node.name).await;
-        node.kill9();
+        let mut had = self.owned(&node.name).await;
+        let patience = self.history.now() + START;
+        while alone && had.is_empty() {
+            if self.history.now() > patience {
+                self.history.broken(format!("{} is to be killed alone and owns nothing", node.name));
+                break;
+            }
+            had = self.owned(&node.name).await;
+        }
+        let ran = node.kill9();
         let killed = self.history.now();
-        self.history.note("killed", json!({ "node": node.name, "owned": had.len() }));
+        self.history.note("killed", json!({ "node": node.name, "owned": had.len(), "ran": ran }));
         let url = self.cluster.log.url();
         let (moves, back) = tokio::join!(handover::follow(&self.history, &url, killed, &had, alone), async {
             tokio::time::sleep(down).await;
@@ -138,26 +148,27 @@ impl Injector {
             self.cluster.ready(node, START).await
         });
         lock(&self.moves).extend(moves);
-        back
+        back.map(|()| ran)
     }
 
     async fn owned(&self, node: &str) -> Vec<Owner> {
         self.owners().await.into_iter().filter(|owner| owner.node.as_deref() == Some(node)).collect()
     }
 
-    async fn terminate(&self, no: usize, down: Duration) -> anyhow::Result<()> {
+    async fn terminate(&self, no: usize, down: Duration) -> anyhow::Result<bool> {
         let node = &self.cluster.nodes[no];
+        let ran = node.runs();
         let in_order = node.terminate().await;
         self.history.note("terminated", json!({ "node": node.name, "in_order": in_order }));
         tokio::time::sleep(down).await;
         node.start()?;
-        self.cluster.ready(node, START).await
+        self.cluster.ready(node, START).await.map(|()| ran)
     }
 
-    async fn pause(&self, no: usize, lasts: Duration) -> anyhow::Result<()> {
+    async fn pause(&self, no: usize, lasts: Duration) -> anyhow::Result<bool> {
         let node = &self.cluster.nodes[no];
         let had = self.owned(&node.name).await;
-        node.pause(true);
+        let ran = node.pause(true);
         tokio::time::sleep(lasts).await;
         let lost = if lasts > LEASE {
             let now = self.owners().await;
@@ -170,10 +181,10 @@ impl Injector {
         node.pause(false);
         *lock(&self.paused_owners) += u64::from(lost > 0);
         self.history.note("woken", json!({ "node": node.name, "had": had.len(), "lost": lost }));
-        self.cluster.ready(node, START).await
+        self.cluster.ready(node, START).await.map(|()| ran)
     }
 
-    async fn break_link(&self, link: Link, how: How, lasts: Duration) -> anyhow::Result<()> {
+    async fn break_link(&self, link: Link, how: How, lasts: Duration) -> anyhow::Result<bool> {
         let proxy: &Proxy = match link {
             Link::Postgres(no) => &self.cluster.to_postgres[no],
             Link::Nats(no) => &self.cluster.to_nats[no],
@@ -181,6 +192,7 @@ impl Injector {
             Link::Receiver(no) => &self.receivers[no].proxy,
             Link::Egress => &self.cluster.egress,
         };
+        let before = proxy.acted();
         match how {
             How::Cut => proxy.cut(),
             How::Blackhole => proxy.flow(Flow::Held, Flow::Held),
@@ -192,11 +204,11 @@ impl Injector {
         }
         tokio::time::sleep(lasts).await;
         proxy.heal();
-        Ok(())
+        Ok(proxy.acted() > before)
     }
 
-    async fn nats(&self, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
-        let Some(nats) = &self.cluster.nats else { return Ok(()) };
+    async fn nats(&self, fault: Fault, lasts: Duration) -> anyhow::Result<bool> {
+        let Some(nats) = &self.cluster.nats else { return Ok(false) };
         match fault {
             Fault::NatsPause => {
                 nats.freeze();
@@ -207,6 +219,7 @@ impl Injector {
                 // It may not answer while it starts; then there is nothing to purge.
                 let purged = nats::purge(nats).await.unwrap_or(0);
                 self.history.note("purged", json!({ "streams": purged }));
+                return Ok(purged > 0);
             }
             _ => {
                 nats.kill9();
@@ -218,11 +231,11 @@ impl Injector {
                 tokio::task::spawn_blocking(move || nats.restart()).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Backends of the nodes' connections.
-    async fn backends(&self, fault: Fault) -> anyhow::Result<()> {
+    async fn backends(&self, fault: Fault) -> anyhow::Result<bool> {
         let url = self.cluster.postgres.url().to_owned();
         let sql = "select pid from pg_stat_activity where application_name like 'node-%' order by random() limit 6";
         let pids = direct::until_done(START, || async {
@@ -231,18 +244,18 @@ impl Injector {
         })
         .await?;
         let (signal, count) = if fault == Fault::BackendKill { (Signal::KILL, 1) } else { (Signal::TERM, 6) };
-        for pid in pids.into_iter().take(count).filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
-        }
-        self.database_is_back().await
+        let pids = pids.into_iter().take(count).filter_map(Pid::from_raw);
+        let killed = pids.filter(|pid| kill_process(*pid, signal).is_ok()).count();
+        self.database_is_back().await.map(|()| killed > 0)
     }
 
     async fn database_is_back(&self) -> anyhow::Result<()> {
         direct::answers(self.cluster.postgres.url(), START).await
     }
 
-    async fn postgres(&self, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
+    async fn postgres(&self, fault: Fault, lasts: Duration) -> anyhow::Result<bool> {
         let postgres = &self.cluster.postgres;
+        let mut acted = true;
         match fault {
             Fault::PostgresRestart => self.blocking(Postgres::stop).await?,
             Fault::PostgresCrash => self.blocking(Postgres::kill9).await?,
@@ -260,24 +273,29 @@ impl Injector {
                     tokio::time::sleep(SLOW.0).await;
                 }
             }
-            _ => {
-                if let Some(disk) = &self.cluster.disk {
-                    disk.fill()?;
-                    tokio::time::sleep(lasts).await;
-                    disk.free();
-                }
-                // Without room for its write-ahead log it ends, and is started again like any service.
-                if direct::answers(postgres.url(), Duration::from_secs(8)).await.is_err() {
-                    self.blocking(Postgres::kill9).await?;
-                    self.blocking(Postgres::restart).await?;
-                }
-            }
+            _ => acted = self.disk_full(lasts).await?,
         }
         if matches!(fault, Fault::PostgresRestart | Fault::PostgresCrash) {
             tokio::time::sleep(lasts).await;
             self.blocking(Postgres::restart).await?;
         }
-        self.database_is_back().await
+        self.database_is_back().await.map(|()| acted)
+    }
+
+    /// Fills the disk for a while; it acted where PostgreSQL found no room.
+    async fn disk_full(&self, lasts: Duration) -> anyhow::Result<bool> {
+        let postgres = &self.cluster.postgres;
+        let (Some(disk), Some(output)) = (&self.cluster.disk, postgres.output()) else { return Ok(false) };
+        let from = output.lines();
+        disk.fill()?;
+        tokio::time::sleep(lasts).await;
+        disk.free();
+        // Without room for its write-ahead log it ends, and is started again like any service.
+        if direct::answers(postgres.url(), Duration::from_secs(8)).await.is_err() {
+            self.blocking(Postgres::kill9).await?;
+            self.blocking(Postgres::restart).await?;
+        }
+        Ok(output.says(from, "No space left on device"))
     }
 
     async fn blocking(&self, act: fn(&Postgres)) -> anyhow::Result<()> {

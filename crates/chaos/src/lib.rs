@@ -30,6 +30,7 @@ mod producers;
 mod proxy;
 mod readers;
 mod receiver;
+mod repeats;
 mod report;
 mod run;
 mod schedule;

@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a node that was asked to end may take before it is killed.
 const SHUTDOWN: Duration = Duration::from_secs(40);
 
+/// What stands for a start's own name in the environment of a node: see [`Node::new`].
+pub(crate) const BOOT: &str = "BOOT-OF-THE-NODE";
+
 /// How a node stands, as far as we made it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -34,9 +37,13 @@ struct Inner {
     process: Option<Child>,
     /// How often it ended by itself and was started again.
     ended: u64,
+    /// How often it was started.
+    boots: u64,
 }
 
 impl Node {
+    /// A node that was not started yet. Where [`BOOT`] stands in the environment, each start has a name of its own:
+    /// that of the node, a full stop, and its number from 1 on.
     pub(crate) fn new(
         name: &str,
         port: u16,
@@ -44,7 +51,7 @@ impl Node {
         directory: &Path,
         environment: Vec<(String, String)>,
     ) -> Self {
-        let inner = Mutex::new(Inner { state: State::Down, process: None, ended: 0 });
+        let inner = Mutex::new(Inner { state: State::Down, process: None, ended: 0, boots: 0 });
         Self {
             name: name.to_owned(),
             port,
@@ -59,7 +66,9 @@ impl Node {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(&self) -> anyhow::Result<Child> {
+    fn spawn(&self, inner: &mut Inner) -> anyhow::Result<Child> {
+        inner.boots += 1;
+        let boot = format!("{}.{}", self.name, inner.boots);
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
@@ -70,7 +79,7 @@ impl Node {
         // It ends with our end of the pipe, should we be killed.
         command.arg("serve").arg("--end-with-stdin").arg("--data-dir").arg(&self.directory);
         command.args(["--listen", &format!("127.0.0.1:{}", self.port), "--node-id", &self.name]);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value.replace(BOOT, &boot))));
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         Ok(command.spawn()?)
     }
@@ -90,8 +99,8 @@ impl Node {
 
     /// Starts it and does not wait.
     pub(crate) fn start(&self) -> anyhow::Result<()> {
-        let process = self.spawn()?;
         let mut inner = self.inner();
+        let process = self.spawn(&mut inner)?;
         inner.process = Some(process);
         inner.state = State::Up;
         Ok(())
@@ -105,20 +114,21 @@ impl Node {
             _ => false,
         };
         if ended {
-            inner.process = Some(self.spawn()?);
+            inner.process = Some(self.spawn(&mut inner)?);
             inner.ended += 1;
         }
         Ok(ended)
     }
 
-    /// SIGKILL: nothing is flushed, nothing is said.
-    pub(crate) fn kill9(&self) {
+    /// SIGKILL: nothing is flushed, nothing is said. Returns whether there was a process to kill.
+    pub(crate) fn kill9(&self) -> bool {
         let mut inner = self.inner();
         inner.state = State::Down;
-        if let Some(mut process) = inner.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        let Some(mut process) = inner.process.take() else { return false };
+        let ran = matches!(process.try_wait(), Ok(None));
+        let _ = process.kill();
+        let _ = process.wait();
+        ran
     }
 
     /// SIGTERM, and the end it leads to; SIGKILL when that does not come. Returns whether it ended in good order.
@@ -142,13 +152,19 @@ impl Node {
         false
     }
 
-    /// SIGSTOP or SIGCONT.
-    pub(crate) fn pause(&self, paused: bool) {
+    /// Whether its process runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.inner().process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// SIGSTOP or SIGCONT. Returns whether there was a process to tell.
+    pub(crate) fn pause(&self, paused: bool) -> bool {
         let mut inner = self.inner();
-        if let Some(process) = &inner.process {
-            signal(process, if paused { Signal::STOP } else { Signal::CONT });
-            inner.state = if paused { State::Paused } else { State::Up };
-        }
+        let Some(process) = &mut inner.process else { return false };
+        let ran = matches!(process.try_wait(), Ok(None));
+        signal(process, if paused { Signal::STOP } else { Signal::CONT });
+        inner.state = if paused { State::Paused } else { State::Up };
+        ran
     }
 }
 

@@ -15,18 +15,10 @@ pub(crate) struct Owner {
 /// The table that says so, with the columns that tell a partition.
 const OWNERS: &str = "\
     select slot::integer, node, epoch, checkpoint from tidings.leases where role = 'router' order by slot::integer";
-const OWNERS_BEFORE_LEASES: &str = "select partition, node, epoch, checkpoint from tidings.routers order by partition";
-
-/// Whether leases are general, or the routers' alone.
-pub(crate) async fn leases_are_general(client: &impl GenericClient) -> anyhow::Result<bool> {
-    let row = client.query_one("select to_regclass('tidings.leases') is not null", &[]).await?;
-    Ok(row.try_get(0)?)
-}
 
 /// The owners of all partitions.
 pub(crate) async fn owners(client: &impl GenericClient) -> anyhow::Result<Vec<Owner>> {
-    let sql = if leases_are_general(client).await? { OWNERS } else { OWNERS_BEFORE_LEASES };
-    let rows = client.query(sql, &[]).await?;
+    let rows = client.query(OWNERS, &[]).await?;
     let owner = |row: &tokio_postgres::Row| {
         Ok(Owner {
             partition: row.try_get(0)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use hyper::{Method, StatusCode};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -20,7 +20,7 @@ use crate::settings::{CART, CARTS, ENTITIES, ORDER, TENANTS};
 /// Events of one transaction or request, at most.
 const EVENTS_MAX: u64 = 4;
 /// How long a transaction stays open after its last insert, at most: others that began later commit before it.
-const LATE_MS_MAX: u64 = 150;
+const LATE_MS_MAX: u64 = 500;
 /// How long an answer is waited for before the request is sent again, perhaps to another node.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long what is still open when the producers are told to end is tried.
@@ -70,17 +70,32 @@ pub(crate) fn type_of(id: &str) -> &'static str {
     if number(id).is_multiple_of(CARTS) { CART } else { ORDER }
 }
 
+/// Whether an event of a producer is whole: all that it carries was made from its id.
+pub(crate) fn whole(event: &Value) -> anyhow::Result<()> {
+    let id = event["id"].as_str().context("no id")?;
+    let (n, data) = (number(id), &event["data"]);
+    ensure!(data["id"] == id && data["n"] == n, "{id} carries the data of {}, {}", data["id"], data["n"]);
+    ensure!(data["tenant"] == event["tenant"], "{id} of {} carries data of {}", event["tenant"], data["tenant"]);
+    ensure!(event["entity"]["id"] == entity(n), "{id} is of the entity {}", event["entity"]);
+    ensure!(event["type"] == type_of(id), "{id} has the type {}", event["type"]);
+    Ok(())
+}
+
+/// The entity of an event, by its number.
+fn entity(n: u64) -> String {
+    format!("o{}", n % ENTITIES)
+}
+
 fn envelope(fact: &Fact, producer: &str) -> Value {
-    let n = number(&fact.id);
     json!({
         "id": fact.id,
         "source": { "type": "service", "id": producer },
-        "entity": { "type": "order", "id": format!("o{}", n % ENTITIES) },
+        "entity": { "type": "order", "id": entity(number(&fact.id)) },
     })
 }
 
 fn data(fact: &Fact) -> Value {
-    json!({ "n": number(&fact.id), "tenant": fact.tenant, "text": "x".repeat(40) })
+    json!({ "id": fact.id, "n": number(&fact.id), "tenant": fact.tenant, "text": "x".repeat(40) })
 }
 
 /// Commits orders and their events into a PostgreSQL database until it is told to stop. Its table `orders` is the truth

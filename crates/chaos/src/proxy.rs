@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,6 +52,7 @@ const OPEN: Rules = Rules { refuses: false, up: Flow::Open, down: Flow::Open, cu
 pub(crate) struct Proxy {
     port: u16,
     rules: watch::Sender<Rules>,
+    acted: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -76,18 +79,25 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("127.0.0.1 has a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let (rules, follow) = watch::channel(OPEN);
+        let acted = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&acted);
         let task = tokio::spawn(async move {
             loop {
                 // Out of descriptors, for example: the next one may be lucky.
                 let Ok((client, _)) = listener.accept().await else { continue };
-                tokio::spawn(serve(client, upstream, follow.clone()));
+                tokio::spawn(serve(client, upstream, follow.clone(), Arc::clone(&counter)));
             }
         });
-        Self { port, rules, task }
+        Self { port, rules, acted, task }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How often a rule met a connection or bytes that it held back, slowed down, refused or reset.
+    pub(crate) fn acted(&self) -> u64 {
+        self.acted.load(Ordering::Relaxed)
     }
 
     /// Sets what becomes of the bytes of both directions from now on.
@@ -112,12 +122,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(mut client: TcpStream, upstream: Upstream, mut rules: watch::Receiver<Rules>) {
+async fn serve(mut client: TcpStream, upstream: Upstream, mut rules: watch::Receiver<Rules>, acted: Arc<AtomicU64>) {
     let now = *rules.borrow();
     let _ = client.set_nodelay(true);
     let mut server = match connected(&mut client, upstream, now.refuses).await {
         Ok(server) => server,
         Err(_) => {
+            acted.fetch_add(u64::from(now.refuses), Ordering::Relaxed);
             // A reset, not an orderly end: the client must not take it for an answer that was empty.
             let _ = client.set_zero_linger();
             return;
@@ -129,13 +140,16 @@ async fn serve(mut client: TcpStream, upstream: Upstream, mut rules: watch::Rece
     let (server_read, server_write) = server.split();
     let both = async {
         tokio::try_join!(
-            pump(client_read, server_write, &mut up, |rules| rules.up),
-            pump(server_read, client_write, &mut down, |rules| rules.down),
+            pump(client_read, server_write, &mut up, &acted, |rules| rules.up),
+            pump(server_read, client_write, &mut down, &acted, |rules| rules.down),
         )
     };
     let ended = tokio::select! {
         biased;
-        _ = rules.wait_for(|rules| rules.cut != now.cut) => false,
+        _ = rules.wait_for(|rules| rules.cut != now.cut) => {
+            acted.fetch_add(1, Ordering::Relaxed);
+            false
+        }
         ended = both => ended.is_ok(),
     };
     if !ended {
@@ -177,12 +191,26 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     rules: &mut watch::Receiver<Rules>,
+    acted: &AtomicU64,
     pick: impl Fn(&Rules) -> Flow,
 ) -> io::Result<()> {
     let gone = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
     let mut chunk = vec![0; CHUNK];
     let mut moved = 0;
     loop {
+        let held = pick(&rules.borrow()) == Flow::Held;
+        if held {
+            // Only what waits to go through is held up.
+            let mut byte = [0];
+            tokio::select! {
+                biased;
+                open = async { rules.wait_for(|rules| pick(rules) != Flow::Held).await.map(drop) } => open.map_err(gone)?,
+                waiting = from.peek(&mut byte) => {
+                    waiting?;
+                    acted.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
         rules.wait_for(|rules| pick(rules) != Flow::Held).await.map_err(gone)?;
         let read = tokio::select! {
             biased;
@@ -197,6 +225,7 @@ async fn pump(
             return to.shutdown().await;
         }
         let flow = pick(&rules.borrow());
+        acted.fetch_add(u64::from(matches!(flow, Flow::Held | Flow::Delayed(_) | Flow::Trickle)), Ordering::Relaxed);
         match flow {
             Flow::Open | Flow::Held => {}
             Flow::Delayed(time) => tokio::time::sleep(time).await,
@@ -215,6 +244,7 @@ async fn pump(
                 let left = bytes.saturating_sub(moved);
                 moved += read;
                 if left < read {
+                    acted.fetch_add(1, Ordering::Relaxed);
                     to.write_all(&chunk[..left]).await?;
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
@@ -260,14 +290,17 @@ mod tests {
         let proxy = Proxy::to(echo().await).await;
         let mut stream = through(&proxy).await;
         assert_eq!(said(&mut stream, b"one").await.unwrap(), b"one");
+        assert_eq!(proxy.acted(), 0);
 
         for (up, down) in [(Flow::Held, Flow::Open), (Flow::Open, Flow::Held), (Flow::Trickle, Flow::Trickle)] {
+            let acted = proxy.acted();
             proxy.flow(up, down);
             stream.write_all(b"two").await.unwrap();
             if up != Flow::Trickle {
                 let mut byte = [0];
                 let waited = tokio::time::timeout(Duration::from_millis(50), stream.peek(&mut byte)).await;
                 assert!(waited.is_err(), "nothing comes through");
+                assert!(proxy.acted() > acted, "{up:?} and {down:?} met something");
             }
             proxy.heal();
             let mut back = [0; 3];

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::history::History;
+use crate::producers::whole;
 use crate::settings::of_producer;
 
 /// Longer than the time between two heartbeats of a stream.
@@ -170,8 +171,11 @@ impl Reader {
         let sequence = event["sequence"].as_u64().unwrap_or_default();
         let id = event["id"].as_str().unwrap_or_default().to_owned();
         let of_producer = event["type"].as_str().is_some_and(of_producer);
-        if event["tenant"] != self.tenant || (of_producer && event["data"]["tenant"] != self.tenant) {
+        if event["tenant"] != self.tenant {
             self.history.broken(format!("a reader of {} got {event}", self.tenant));
+        }
+        if of_producer && let Err(error) = whole(event) {
+            self.history.broken(format!("a reader of {}: {error:#}", self.tenant));
         }
         let mut read = self.read();
         let last = read.events.last().map_or(0, |(sequence, _)| *sequence);

@@ -17,35 +17,92 @@ use tidings_event::signature::Verifier;
 use tokio::net::TcpListener;
 
 use crate::history::{History, millis};
+use crate::producers::whole;
 use crate::proxy::Proxy;
-use crate::settings::{Manner, Ordering, Plan};
-
-/// One delivery that was answered with 2xx.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Delivery {
-    pub(crate) sequence: u64,
-    /// When it was answered.
-    pub(crate) at: Duration,
-}
+use crate::repeats::Repeat;
+use crate::settings::{Manner, Ordering, Plan, of_producer};
 
 #[derive(Default)]
 pub(crate) struct Record {
-    /// In the order in which they were answered, repeats among them.
-    pub(crate) accepted: Vec<Delivery>,
-    /// When each sequence was accepted last.
-    last: HashMap<u64, Duration>,
+    /// When each delivery was answered with 2xx, repeats among them.
+    pub(crate) accepted: Vec<Duration>,
+    /// By sequence.
+    taken: HashMap<u64, Taken>,
     newest: HashMap<String, u64>,
     failed_once: HashSet<u64>,
     /// Different events among those that must come.
     pub(crate) musts: u64,
     pub(crate) requests: u64,
-    pub(crate) repeats: u64,
+    pub(crate) repeats: Vec<Repeat>,
     pub(crate) out_of_order: u64,
+}
+
+/// One event that was accepted, once or again.
+struct Taken {
+    id: String,
+    first: Duration,
+    last: Duration,
+    /// When the database was first seen to call it settled.
+    settled: Option<Duration>,
 }
 
 impl Record {
     pub(crate) fn has(&self, sequence: u64) -> bool {
-        self.last.contains_key(&sequence)
+        self.taken.contains_key(&sequence)
+    }
+
+    /// The database calls an event settled, or did before.
+    pub(crate) fn settled(&mut self, sequence: u64, at: Duration) {
+        if let Some(taken) = self.taken.get_mut(&sequence) {
+            taken.settled.get_or_insert(at);
+        }
+    }
+
+    /// Sequence and id of all that was accepted, in no order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.taken.iter().map(|(sequence, taken)| (*sequence, taken.id.as_str()))
+    }
+
+    /// Takes one delivery, and tells what is wrong with it in words, and when it was taken the time before.
+    pub(crate) fn take(&mut self, plan: &Plan, event: &Value, at: Duration) -> (Vec<String>, Option<Duration>) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (id, event_type, entity) = (text(&event["id"]), text(&event["type"]), text(&event["entity"]["id"]));
+        let sequence = event["sequence"].as_u64().unwrap_or_default();
+        let mut wrong = Vec::new();
+        if event["tenant"] != plan.tenant {
+            wrong.push(format!("got an event of {}: {event}", event["tenant"]));
+        }
+        if !plan.wants.may(&event_type) {
+            wrong.push(format!("got an event that it does not want: {event}"));
+        }
+        if of_producer(&event_type)
+            && let Err(error) = whole(event)
+        {
+            wrong.push(format!("{sequence}: {error:#}"));
+        }
+        self.accepted.push(at);
+        if let Some(taken) = self.taken.get_mut(&sequence) {
+            if taken.id != id {
+                wrong.push(format!("{sequence} came as {} and again as {id}", taken.id));
+            }
+            let before = std::mem::replace(&mut taken.last, at);
+            self.repeats.push(Repeat { sequence, first: taken.first, before, at, settled: taken.settled });
+            return (wrong, Some(before));
+        }
+        self.taken.insert(sequence, Taken { id, first: at, last: at, settled: None });
+        self.musts += u64::from(plan.wants.must(&event_type));
+        let key = match plan.ordering {
+            Ordering::None => return (wrong, None),
+            Ordering::Entity => entity,
+            Ordering::Strict => String::new(),
+        };
+        let newest = self.newest.entry(key).or_default();
+        if *newest > sequence {
+            wrong.push(format!("{sequence} came for the first time after {newest}"));
+            self.out_of_order += 1;
+        }
+        *newest = sequence.max(*newest);
+        (wrong, None)
     }
 }
 
@@ -159,52 +216,20 @@ impl Receiver {
                 }
             }
         }
-        self.accept(&event, sequence);
+        self.accept(&event, id, sequence);
         status(StatusCode::OK)
     }
 
-    /// Writes down what came, and whether it may have come.
-    fn accept(&self, event: &Value, sequence: u64) {
-        let at = self.history.now();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (tenant, event_type, entity) = (text(&event["tenant"]), text(&event["type"]), text(&event["entity"]["id"]));
-        if tenant != self.plan.tenant || event["data"]["tenant"] != self.plan.tenant {
-            self.history.broken(format!("{}: got an event of {tenant}: {event}", self.name));
+    /// Writes down what came, and whether it may have come. `id` is what a receiver knows repeats by.
+    fn accept(&self, event: &Value, id: &str, sequence: u64) {
+        let (mut wrong, before) = self.record().take(&self.plan, event, self.history.now());
+        if event["id"] != id {
+            wrong.push(format!("{} came with the id {id}", event["id"]));
         }
-        if !self.plan.wants.may(&event_type) {
-            self.history.broken(format!("{}: got an event that it does not want: {event}", self.name));
-        }
-        let mut record = self.record();
-        record.accepted.push(Delivery { sequence, at });
-        let before = record.last.insert(sequence, at);
-        match before {
-            Some(_) => record.repeats += 1,
-            None => record.musts += u64::from(self.plan.wants.must(&event_type)),
-        }
-        let key = match self.plan.ordering {
-            Ordering::None => None,
-            Ordering::Entity => Some(entity),
-            Ordering::Strict => Some(String::new()),
-        };
-        let mut overtaken = None;
-        if let (None, Some(key)) = (before, key) {
-            let newest = record.newest.entry(key).or_default();
-            if *newest > sequence {
-                overtaken = Some(*newest);
-            }
-            *newest = sequence.max(*newest);
-        }
-        record.out_of_order += u64::from(overtaken.is_some());
-        drop(record);
-        let note = json!({ "to": self.name, "sequence": sequence, "before_ms": before.map(millis) });
+        let note = json!({ "to": self.name, "sequence": sequence, "id": id, "before_ms": before.map(millis) });
         self.history.note("delivery", note);
-        if let Some(newest) = overtaken {
-            self.history.broken(format!("{}: {sequence} came for the first time after {newest}", self.name));
-        }
-        if let Some(before) = before
-            && !self.history.disturbed(before, at)
-        {
-            self.history.broken(format!("{}: {sequence} came twice without a fault between", self.name));
+        for text in wrong {
+            self.history.broken(format!("{}: {text}", self.name));
         }
     }
 }
@@ -213,4 +238,52 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Wants;
+
+    const PLAN: Plan = Plan { tenant: "acme", ordering: Ordering::Entity, manner: Manner::Healthy, wants: Wants::All };
+
+    fn event(id: &str, sequence: u64) -> Value {
+        let n = crate::producers::number(id);
+        json!({
+            "id": id, "sequence": sequence, "tenant": "acme", "type": crate::producers::type_of(id),
+            "entity": { "type": "order", "id": format!("o{}", n % 23) },
+            "data": { "id": id, "n": n, "tenant": "acme" },
+        })
+    }
+
+    fn wrong(deliveries: &[Value]) -> Vec<String> {
+        let mut record = Record::default();
+        let taken = deliveries.iter().map(|event| record.take(&PLAN, event, Duration::ZERO).0);
+        taken.collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn what_comes_is_what_its_producer_made_and_stays_so() {
+        assert_eq!(wrong(&[event("shop-1", 57), event("shop-1", 57), event("shop-2", 58)]), Vec::<String>::new());
+        assert_eq!(wrong(&[event("shop-1", 57), event("shop-2", 57)]), ["57 came as shop-1 and again as shop-2"]);
+        let with = |path: &str, value: Value| {
+            let mut event = event("shop-1", 57);
+            *event.pointer_mut(path).unwrap() = value;
+            event
+        };
+        for (bad, expect) in [
+            (with("/data/n", json!(2)), "carries the data of"),
+            (with("/data/id", json!("books-1")), "carries the data of"),
+            (with("/data/tenant", json!("globex")), "carries data of"),
+            (with("/entity/id", json!("o2")), "is of the entity"),
+            (with("/type", json!("shop.cart.closed")), "has the type"),
+            (with("/type", json!("tidings.other")), "does not want"),
+            (with("/tenant", json!("globex")), "got an event of"),
+        ] {
+            let found = wrong(std::slice::from_ref(&bad));
+            assert!(found.iter().any(|text| text.contains(expect)), "{bad}: {found:?}");
+        }
+        let late = wrong(&[event("shop-24", 58), event("shop-1", 57)]);
+        assert_eq!(late, ["57 came for the first time after 58"]);
+    }
 }

@@ -38,14 +38,18 @@ impl Handover {
 /// The report of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// What the program under test says of its version.
+    pub version: String,
     /// How long faults were made.
     pub minutes: f64,
     /// What the faults were drawn from.
     pub seed: u64,
-    /// How many faults there were, by kind.
+    /// How many faults there were that met something they could break, by kind.
     pub faults: BTreeMap<String, u64>,
     /// All of them.
     pub faults_total: u64,
+    /// Faults beside them that met nothing.
+    pub without_effect: u64,
     /// Nodes.
     pub nodes: usize,
     /// Whether a broker was there.
@@ -62,10 +66,12 @@ pub struct Report {
     pub duplicates: u64,
     /// The most of them that one receiver got.
     pub duplicates_of_one_receiver: u64,
-    /// Events that were given up after their whole schedule.
+    /// Events that were given up, which none may be: the schedule is longer than any fault.
     pub dead_letters: u64,
     /// Messages that somebody outside heard on the broker.
     pub bus_messages: u64,
+    /// Messages that the broker's streams held in the end, each held against the log.
+    pub bus_held: u64,
     /// Events that feed readers read, and how often they connected anew.
     pub read: u64,
     /// Connections and requests of feed readers.

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::books::Books;
 use crate::changes::Changes;
-use crate::check::Witnesses;
-use crate::cluster::{Cluster, SOURCES, START, panics};
+use crate::check::{Witnesses, partitions};
+use crate::cluster::{Cluster, SOURCES, START, panics, version};
 use crate::faults::{Fault, Planned};
 use crate::history::{History, millis};
 use crate::inject::Injector;
@@ -29,6 +29,8 @@ use crate::settings::{self, TENANTS};
 use crate::{audit, direct, watch};
 
 const NODES: usize = 3;
+/// Producers that commit into each database with an outbox: with one alone no two transactions would be open at once.
+const COMMITTERS: u32 = 3;
 /// Producers over HTTP.
 const POSTERS: usize = 2;
 /// Without a fault, at the beginning: nothing may arrive twice then.
@@ -179,6 +181,7 @@ impl Run {
             receivers: &self.injector.receivers,
             readers: &self.readers,
             outsider: self.outsider.as_deref(),
+            scale: self.options.scale,
         };
         witnesses.drained(DRAIN).await;
         let drain_s = (self.history.now() - healed).as_secs_f64();
@@ -248,7 +251,16 @@ impl Run {
         }
         // Whatever moved because of the last fault has moved by then.
         tokio::time::sleep(Duration::from_secs(4)).await;
-        let Some(node) = self.view().await.busiest else { return };
+        let until = self.history.now() + START;
+        let node = loop {
+            if let Some(node) = self.view().await.busiest {
+                break node;
+            }
+            if self.history.now() > until {
+                return self.history.broken("nobody owns anything, or the database does not say who".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
         let planned = Planned { fault: Fault::Kill(node), lasts: ALONE };
         self.injector.reserve(planned.fault);
         self.injector.inject(planned, true).await;
@@ -263,45 +275,26 @@ impl Run {
     ) -> anyhow::Result<Report> {
         let (claims, stale, partitions) = direct::within(async {
             let client = direct::connect(&cluster.log.url()).await?;
-            let sql = "select name, partition from tidings.tenants";
-            let mut partitions: HashMap<String, i32> = HashMap::new();
-            for row in client.query(sql, &[]).await? {
-                partitions.insert(row.try_get(0)?, row.try_get(1)?);
-            }
-            Ok((audit::claims(&client).await?, audit::stale(&client, 0).await?.len(), partitions))
+            let (claims, stale) = (audit::claims(&client).await?, audit::stale(&client, 0).await?);
+            Ok((claims, stale.len(), partitions(&client).await?))
         })
         .await?;
-        let receivers = &self.injector.receivers;
-        let moves = self.injector.moves();
-        let times = |alone: bool| {
-            let of = moves.iter().filter(|moved| moved.alone == alone);
-            Handover::of(of.map(|moved| millis(moved.claimed - moved.killed)).collect())
-        };
-        let first_delivery = |partition: i32, after: Duration| {
-            let of = receivers.iter().filter(|receiver| partitions.get(receiver.plan.tenant) == Some(&partition));
-            of.filter_map(|receiver| {
-                receiver.record().accepted.iter().map(|delivery| delivery.at).find(|at| *at >= after)
-            })
-            .min()
-        };
-        let redelivery = moves
-            .iter()
-            .filter(|moved| moved.alone && !moved.returned)
-            .filter_map(|moved| first_delivery(moved.partition, moved.claimed).map(|at| millis(at - moved.killed)));
-        let counts: Vec<(u64, u64)> = receivers
-            .iter()
-            .map(|receiver| {
-                let record = receiver.record();
-                (record.accepted.len() as u64, record.repeats)
-            })
-            .collect();
-        let faults = self.history.counts();
+        let counts = self.injector.receivers.iter().map(|receiver| {
+            let record = receiver.record();
+            (record.accepted.len() as u64, record.repeats.len() as u64)
+        });
+        let counts: Vec<(u64, u64)> = counts.collect();
+        let (faults, without_effect) = self.history.counts();
         let (broken, violations) = self.history.violations();
+        let (handover_ms, handover_beside_faults_ms, redelivery_ms) = self.handovers(&partitions);
+        let heard = self.outsider.as_ref().map(|outsider| outsider.heard());
         let report = Report {
+            version: version(&self.options.binary)?,
             minutes: self.options.lasts.as_secs_f64() / 60.0,
             seed: self.options.seed,
             faults_total: faults.values().sum(),
             faults,
+            without_effect,
             nodes: cluster.nodes.len(),
             nats: cluster.nats.is_some(),
             disk: cluster.disk.is_some(),
@@ -311,7 +304,8 @@ impl Run {
             duplicates: counts.iter().map(|(_, repeats)| repeats).sum(),
             duplicates_of_one_receiver: counts.iter().map(|(_, repeats)| *repeats).max().unwrap_or(0),
             dead_letters: reckoning.dead_letters,
-            bus_messages: self.outsider.as_ref().map_or(0, |outsider| outsider.heard().messages),
+            bus_messages: heard.as_ref().map_or(0, |heard| heard.messages),
+            bus_held: heard.as_ref().map_or(0, |heard| heard.held),
             read: self.readers.iter().map(|reader| reader.read().events.len() as u64).sum(),
             reader_connections: self.readers.iter().map(|reader| reader.read().connections).sum(),
             producer_retries: self.ledgers.iter().map(|ledger| ledger.account().retries).sum(),
@@ -320,9 +314,9 @@ impl Run {
             paused_owners: self.injector.paused_owners(),
             stale_writes: stale as u64,
             claims: claims.cast_unsigned(),
-            handover_ms: times(true),
-            handover_beside_faults_ms: times(false),
-            redelivery_ms: Handover::of(redelivery.collect()),
+            handover_ms,
+            handover_beside_faults_ms,
+            redelivery_ms,
             looks: books.looks,
             restarts: cluster.nodes.iter().map(|node| node.ended()).sum(),
             drain_s,
@@ -332,6 +326,25 @@ impl Run {
         };
         self.history.note("report", json!(report));
         Ok(report)
+    }
+
+    /// How long hand-overs took without other faults and beside them, and without them until the first delivery.
+    fn handovers(&self, partitions: &HashMap<String, i32>) -> (Handover, Handover, Handover) {
+        let moves = self.injector.moves();
+        let times = |alone: bool| {
+            let of = moves.iter().filter(|moved| moved.alone == alone);
+            Handover::of(of.map(|moved| millis(moved.claimed - moved.killed)).collect())
+        };
+        let receivers = &self.injector.receivers;
+        let first_delivery = |partition: i32, after: Duration| {
+            let of = receivers.iter().filter(|receiver| partitions.get(receiver.plan.tenant) == Some(&partition));
+            of.filter_map(|receiver| receiver.record().accepted.iter().copied().find(|at| *at >= after)).min()
+        };
+        let redelivery = moves
+            .iter()
+            .filter(|moved| moved.alone && !moved.returned)
+            .filter_map(|moved| first_delivery(moved.partition, moved.claimed).map(|at| millis(at - moved.killed)));
+        (times(true), times(false), Handover::of(redelivery.collect()))
     }
 }
 
@@ -351,17 +364,21 @@ fn produce(
     stop: &CancellationToken,
 ) -> (Vec<Arc<Ledger>>, JoinSet<()>) {
     let (mut ledgers, mut tasks) = (Vec::new(), JoinSet::new());
-    let mut producing = |name: &str| {
+    let mut producing = |name: &str, pace: Duration| {
         let ledger = Arc::new(Ledger::new(name));
         ledgers.push(Arc::clone(&ledger));
         let (history, stop) = (Arc::clone(history), stop.clone());
-        Producing { history, ledger, pace: options.pace, stop, seed: options.seed }
+        Producing { history, ledger, pace, stop, seed: options.seed }
     };
     for (name, database) in SOURCES.iter().zip(&cluster.sources) {
-        tasks.spawn(producers::into_outbox(producing(name), database.url()));
+        for no in 1..=COMMITTERS {
+            let producing = producing(&format!("{name}.{no}"), options.pace * COMMITTERS);
+            tasks.spawn(producers::into_outbox(producing, database.url()));
+        }
     }
     for no in 1..=POSTERS {
-        tasks.spawn(producers::over_http(producing(&format!("poster{no}")), cluster.api.clone(), cluster.ports()));
+        let producing = producing(&format!("poster{no}"), options.pace);
+        tasks.spawn(producers::over_http(producing, cluster.api.clone(), cluster.ports()));
     }
     (ledgers, tasks)
 }

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::faults::{Fault, HOWS, How, Link, Planned};
 
 /// Between two faults.
-const PAUSE_MS: std::ops::Range<u64> = 1_000..3_500;
+const PAUSE_MS: std::ops::Range<u64> = 900..3_000;
 /// One fault in so many comes together with the one before.
 const TOGETHER: u32 = 5;
 /// Draws before a moment passes without a fault.

@@ -46,6 +46,19 @@ impl Output {
         });
     }
 
+    /// Whether a line says something, from line number `from` on, counted from 0 over the process's whole life.
+    #[must_use]
+    pub fn says(&self, from: usize, something: &str) -> bool {
+        self.find(from, Duration::ZERO, |line| line.contains(something)).is_some()
+    }
+
+    /// How many lines there were so far.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        let state = self.state();
+        state.dropped + state.lines.len()
+    }
+
     /// The last lines, for the text of a failure.
     #[must_use]
     pub fn last(&self, count: usize) -> String {

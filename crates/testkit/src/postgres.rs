@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Database, POSTGRES_URL_VARIABLE, Process, free_port};
+use crate::{Database, Output, POSTGRES_URL_VARIABLE, Process, free_port};
 
 /// Longer than any start or stop takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -170,6 +170,15 @@ impl Postgres {
     /// When the server is not ours.
     pub fn freeze(&self) {
         self.signal_all(Signal::STOP);
+    }
+
+    /// What the server has written since its last start; nothing while it is down.
+    ///
+    /// # Panics
+    /// When the server is not ours.
+    #[must_use]
+    pub fn output(&self) -> Option<Output> {
+        self.own().process().as_ref().map(|process| process.output().clone())
     }
 
     /// Lets the server go on after [`Postgres::freeze`].

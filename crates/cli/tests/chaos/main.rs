@@ -27,6 +27,10 @@ async fn no_promise_breaks_while_nodes_databases_and_networks_do() {
     assert_eq!(report.verdict, Verdict::Passed, "{:#?}", report.violations);
     assert!(report.faults_total >= 10, "{:?}", report.faults);
     assert!(report.events_accepted > 100 && report.events_accepted == report.log_events, "{report:?}");
+    assert_eq!(report.nats, !tidings_testkit::Nats::programs().is_empty(), "the broker takes part where there is one");
+    assert!(report.looks > 0 && report.claims > 0 && report.duplicates < report.deliveries, "{report:?}");
+    assert!(report.faults.get("node_kill9").is_some_and(|kills| *kills > 0), "{:?}", report.faults);
+    assert!(report.handover_ms.count > 0, "a hand-over without other faults was measured: {report:?}");
     assert_eq!((report.lost, report.out_of_order, report.stale_writes), (0, 0, 0), "{report:?}");
     println!("{report:#?}");
 }
