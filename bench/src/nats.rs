@@ -1,14 +1,15 @@
 //! What the bus costs, and what it saves: appends with and without it, and how long an event that one node takes in needs
 //! to a receiver whose router runs on another.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tidings_testkit::{Nats, Postgres};
+use tidings_testkit::{Nats, Postgres, PostgresOptions};
 
 use crate::Scale;
-use crate::cluster::{Cluster, Until};
+use crate::cluster::{Cluster, Until, Work};
 use crate::events::envelope;
 use crate::load::{Connection, post};
 use crate::report::{Figure, Report, Target};
@@ -28,14 +29,21 @@ fn set(settings: &[(&str, &str)]) -> Settings {
 }
 
 pub(crate) async fn run(report: &mut Report, scale: Scale, server: &Arc<Postgres>) -> Result<()> {
-    for (batch, time_s) in [(1, 8), (100, 8)] {
-        cost(report, scale.time(Duration::from_secs(time_s)), server, batch).await?;
+    let time = scale.time(Duration::from_secs(8));
+    for batch in [1, 100] {
+        cost(report, time, server, "PostgreSQL in memory", batch).await?;
+    }
+    // As it is deployed: each commit waits for the disk.
+    let parent = Some(PathBuf::from("/var/tmp"));
+    let flushed = Postgres::start_with(PostgresOptions { fsync: true, parent, ..PostgresOptions::default() });
+    for batch in [1, 100] {
+        cost(report, time, &flushed, "PostgreSQL on disk", batch).await?;
     }
     latency(report, scale, server).await
 }
 
 /// Appends over HTTP to one server, with a broker beside it and without.
-async fn cost(report: &mut Report, time: Duration, server: &Arc<Postgres>, batch: usize) -> Result<()> {
+async fn cost(report: &mut Report, time: Duration, server: &Arc<Postgres>, place: &str, batch: usize) -> Result<()> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS * 2 {
         let nats = (round % 2 == 0).then(Nats::start);
@@ -48,13 +56,17 @@ async fn cost(report: &mut Report, time: Duration, server: &Arc<Postgres>, batch
         };
         cluster.post(Until::Count(2_000), batch, body).await?;
         let (_, work) = cluster.post(Until::Time(time), batch, move |n| body(n + 1_000_000)).await?;
-        if nats.is_some() { &mut with } else { &mut without }.push(work.per_second);
+        if nats.is_some() { &mut with } else { &mut without }.push(work);
     }
+    let rate = |works: &[Work]| median(works.iter().map(|work| work.per_second).collect());
+    let cpu = |works: &[Work]| median(works.iter().map(|work| work.cpu_us).collect());
     report.push(
-        Figure::new(GROUP, format!("PostgreSQL, appends of {batch}, published to NATS"), median(with), "events/s")
-            .against(median(without), "the same without NATS")
+        Figure::new(GROUP, format!("{place}, appends of {batch}, published to NATS"), rate(&with), "events/s")
+            .against(rate(&without), "the same without NATS")
             .target(Target::RatioAtLeast(0.85)),
     );
+    let case = format!("{place}, appends of {batch}, processor of Tidings and PostgreSQL");
+    report.push(Figure::new(GROUP, case, cpu(&with), "µs/event").against(cpu(&without), "the same without NATS"));
     Ok(())
 }
 

@@ -12,22 +12,21 @@ use tidings_event::{
 
 use crate::Entry;
 
-/// The log, by its id.
-pub(crate) const LOG: HeaderName = HeaderName::from_static("Tidings-Log");
 /// The event's number in its partition.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("Tidings-Position");
 /// The event's digest, in hexadecimal digits.
 pub(crate) const DIGEST: HeaderName = HeaderName::from_static("Tidings-Digest");
-const TENANT_NO: HeaderName = HeaderName::from_static("Tidings-Tenant-No");
-const REVISION: HeaderName = HeaderName::from_static("Tidings-Revision");
 const SALT: HeaderName = HeaderName::from_static("Tidings-Salt");
-const SEAL: HeaderName = HeaderName::from_static("Tidings-Seal");
+/// What only nodes need, in one, since every header costs the broker and us: the tenant's number, the revision and the
+/// seal, with dots between them.
+const NODE: HeaderName = HeaderName::from_static("Tidings-Node");
 /// Says that the body was too large for the broker, and left out.
 const OMITTED: HeaderName = HeaderName::from_static("Tidings-Omitted");
 /// What is to be the stream's last message when this one arrives; the broker's own header.
 const EXPECTED: HeaderName = HeaderName::from_static("Nats-Expected-Last-Sequence");
 /// What that message's id is to be; the broker's own header.
 const EXPECTED_ID: HeaderName = HeaderName::from_static("Nats-Expected-Last-Msg-Id");
+/// The log, the partition and the position, with colons between them; the broker's own header.
 const MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
 
 const SEAL_BYTES: usize = 16;
@@ -82,46 +81,63 @@ pub(crate) struct Behind {
     /// Its number.
     pub(crate) number: u64,
     /// The position of its event, where that is certain. The number alone does not keep the rest of a batch from following
-    /// a message that somebody else wrote in between.
+    /// a message that somebody else wrote in between, nor the position alone from following what was written before.
     pub(crate) position: Option<Position>,
 }
 
-/// Headers and body of an event's message.
-pub(crate) fn write(
-    key: &SealKey,
+/// Writes messages of one partition, as many as are written together.
+pub(crate) struct Writer<'a> {
+    key: &'a SealKey,
     log: LogId,
     revision: Revision,
-    Entry { recorded, json }: Entry<'_>,
-    behind: Behind,
     payload_max: usize,
-) -> (HeaderMap, Bytes) {
-    let row = Row {
-        position: recorded.position,
-        tenant_no: recorded.tenant_no,
-        revision,
-        salt: recorded.salt,
-        digest: recorded.digest,
-    };
-    let seal = key.over(log, recorded.partition, &row).finalize().into_bytes();
-    let mut headers = HeaderMap::new();
-    let id = |position: Position| format!("{log}:{}:{position}", recorded.partition);
-    headers.insert(EXPECTED, behind.number.to_string());
-    if let Some(position) = behind.position {
-        headers.insert(EXPECTED_ID, id(position));
+    /// What every message's id begins with.
+    id: String,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(
+        key: &'a SealKey,
+        log: LogId,
+        partition: PartitionId,
+        revision: Revision,
+        payload_max: usize,
+    ) -> Self {
+        Self { key, log, revision, payload_max, id: format!("{log}:{partition}:") }
     }
-    headers.insert(MESSAGE_ID, id(recorded.position));
-    headers.insert(LOG, log.to_string());
-    headers.insert(POSITION, row.position.to_string());
-    headers.insert(TENANT_NO, row.tenant_no.to_string());
-    headers.insert(REVISION, row.revision.to_string());
-    headers.insert(SALT, hex(&row.salt.0));
-    headers.insert(DIGEST, row.digest.to_string());
-    headers.insert(SEAL, hex(seal.get(..SEAL_BYTES).unwrap_or_default()));
-    if json.len() + HEADERS_BYTES_MAX > payload_max {
-        headers.insert(OMITTED, "max_payload");
-        return (headers, Bytes::new());
+
+    fn id(&self, position: &str) -> String {
+        [self.id.as_str(), position].concat()
     }
-    (headers, json.clone())
+
+    /// Headers and body of an event's message.
+    pub(crate) fn write(&self, Entry { recorded, json }: Entry<'_>, behind: Behind) -> (HeaderMap, Bytes) {
+        let row = Row {
+            position: recorded.position,
+            tenant_no: recorded.tenant_no,
+            revision: self.revision,
+            salt: recorded.salt,
+            digest: recorded.digest,
+        };
+        let seal = self.key.over(self.log, recorded.partition, &row).finalize().into_bytes();
+        let seal = hex(seal.get(..SEAL_BYTES).unwrap_or_default());
+        let position = row.position.to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(EXPECTED, behind.number.to_string());
+        if let Some(position) = behind.position {
+            headers.insert(EXPECTED_ID, self.id(&position.to_string()));
+        }
+        headers.insert(MESSAGE_ID, self.id(&position));
+        headers.insert(POSITION, position);
+        headers.insert(DIGEST, hex(&row.digest.0));
+        headers.insert(SALT, hex(&row.salt.0));
+        headers.insert(NODE, [&row.tenant_no.to_string(), ".", &row.revision.to_string(), ".", &seal].concat());
+        if json.len() + HEADERS_BYTES_MAX > self.payload_max {
+            headers.insert(OMITTED, "max_payload");
+            return (headers, Bytes::new());
+        }
+        (headers, json.clone())
+    }
 }
 
 /// The event of a message; none where it is not one of this log and partition, whole and unchanged.
@@ -135,14 +151,15 @@ pub(crate) fn read(
     if !is_of(log, headers) {
         return None;
     }
+    let mut node = text(headers, NODE)?.splitn(3, '.');
     let row = Row {
         position: position(headers)?,
-        tenant_no: TenantNo(text(headers, TENANT_NO)?.parse().ok()?),
-        revision: Revision(text(headers, REVISION)?.parse().ok()?),
+        tenant_no: TenantNo(node.next()?.parse().ok()?),
+        revision: Revision(node.next()?.parse().ok()?),
         salt: Salt(unhex(text(headers, SALT)?)?),
         digest: digest_of(headers)?,
     };
-    let seal: [u8; SEAL_BYTES] = unhex(text(headers, SEAL)?)?;
+    let seal: [u8; SEAL_BYTES] = unhex(node.next()?)?;
     key.over(log, partition, &row).verify_truncated_left(&seal).ok()?;
     let (event, sequence, recorded_at) = split(body)?;
     let event = parse_own_event(&event, &mut SystemMint::default()).ok()?;
@@ -155,7 +172,7 @@ pub(crate) fn read(
 
 /// Whether a message is of this log.
 pub(crate) fn is_of(log: LogId, headers: &HeaderMap) -> bool {
-    text(headers, LOG).is_some_and(|text| text == log.to_string())
+    text(headers, MESSAGE_ID).and_then(|id| id.split_once(':')).is_some_and(|(of, _)| of == log.to_string())
 }
 
 /// The position that a message's headers name.
@@ -264,7 +281,8 @@ mod tests {
     fn write_with(key: &SealKey, log: LogId, recorded: &Recorded, number: u64, max: usize) -> (HeaderMap, Bytes) {
         let behind = Behind { number, position: Some(Position(number)) };
         let json = Bytes::from(recorded.to_json());
-        write(key, log, Revision(u64::MAX), Entry { recorded, json: &json }, behind, max)
+        Writer::new(key, log, recorded.partition, Revision(u64::MAX), max)
+            .write(Entry { recorded, json: &json }, behind)
     }
 
     fn message(recorded: &Recorded) -> (HeaderMap, Bytes) {
@@ -308,18 +326,21 @@ mod tests {
         assert_eq!(read(&SealKey::derive(&[2; 32]), LOG_ID, PartitionId(2), &good, &body), None, "another key");
         let changed = String::from_utf8(body.to_vec()).unwrap().replace(r#""a":1"#, r#""a":2"#);
         assert_eq!(taken(&good, changed.as_bytes()), None, "another body");
+        let node = text(&good, NODE).unwrap();
         for (name, value) in [
-            (POSITION, "9"),
-            (TENANT_NO, "4"),
-            (REVISION, "1"),
-            (SALT, "00"),
-            (DIGEST, ""),
-            (SEAL, "00"),
-            (LOG, "x"),
-            (POSITION, "x"),
+            (POSITION, "9".to_owned()),
+            (NODE, node.replacen("3.", "4.", 1)),
+            (NODE, node.replacen(&u64::MAX.to_string(), "1", 1)),
+            (NODE, node.replace(|of: char| of.is_ascii_hexdigit() && of > '9', "0")),
+            (NODE, node.split_once('.').unwrap().1.to_owned()),
+            (NODE, format!("{node}.")),
+            (SALT, "00".to_owned()),
+            (DIGEST, String::new()),
+            (MESSAGE_ID, "x".to_owned()),
+            (POSITION, "x".to_owned()),
         ] {
             let mut headers = good.clone();
-            headers.insert(name, value);
+            headers.insert(name, value.as_str());
             assert_eq!(taken(&headers, &body), None, "a header says {value}");
         }
         assert_eq!(taken(&HeaderMap::new(), &body), None);

@@ -119,7 +119,7 @@ pub async fn told(nats: &Nats, partition: PartitionId) -> Vec<Told> {
         let Ok(message) = stream.get_raw_message(number).await else { continue };
         let header = |name: &str| message.headers.get(name).map_or_else(String::new, |value| value.as_str().to_owned());
         messages.push(Told {
-            log: header("Tidings-Log"),
+            log: header("Nats-Msg-Id").split(':').next().unwrap_or_default().to_owned(),
             position: header("Tidings-Position").parse().unwrap_or(0),
             digest: header("Tidings-Digest"),
             body: String::from_utf8(message.payload.to_vec()).unwrap(),
