@@ -103,3 +103,51 @@ pub(crate) async fn routers(client: &impl GenericClient, history: &History) -> a
     };
     rows.iter().map(claim).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_testkit::Postgres;
+
+    use super::*;
+    use crate::direct;
+
+    const LOG: &str = "\
+        create schema tidings; \
+        create table tidings.leases (role text, slot text, node text, epoch bigint, checkpoint bigint); \
+        create table tidings.retries (partition integer, lane bigint); \
+        create table tidings.circuits (like tidings.retries); \
+        create table tidings.lanes (like tidings.retries); \
+        insert into tidings.leases values ('router', '0', 'node-1', 1, 0); \
+        insert into tidings.retries values (0, 1), (0, 2); \
+        insert into tidings.lanes values (0, 1), (0, 2)";
+
+    #[tokio::test]
+    async fn a_run_that_does_not_own_an_epoch_is_found_where_it_writes() {
+        let database = Postgres::shared().database().await;
+        let client = direct::connect(&database.url()).await.unwrap();
+        client.batch_execute(LOG).await.unwrap();
+        install(&client).await.unwrap();
+        let mut known = 0;
+        for (writer, sql, fine) in [
+            ("node-1.1", "update tidings.leases set checkpoint = 1", true),
+            ("node-1.1", "delete from tidings.retries where lane = 1", true),
+            ("node-1.2", "update tidings.leases set checkpoint = 2", false),
+            ("node-1.2", "update tidings.leases set epoch = 2", true),
+            ("node-1.2", "update tidings.leases set checkpoint = 3", true),
+            ("node-1.1", "update tidings.leases set checkpoint = 4", false),
+            ("node-1.1", "insert into tidings.retries values (0, 3)", false),
+            ("node-1.1", "delete from tidings.retries where lane = 2", false),
+            ("node-1.1", "delete from tidings.lanes where lane = 1", false),
+            ("node-1.1", "insert into tidings.lanes values (0, 3)", true),
+            ("node-1.2", "delete from tidings.lanes where lane = 2", true),
+            ("node-1.2", "update tidings.leases set node = null", true),
+            ("node-1.2", "insert into tidings.circuits values (0, 1)", false),
+        ] {
+            client.batch_execute(&format!("set application_name = '{writer}'; {sql}")).await.unwrap();
+            let found = stale(&client, known).await.unwrap();
+            assert_eq!(found.is_empty(), fine, "{writer}: {sql}: {found:?}");
+            known = found.last().map_or(known, |(no, _)| *no);
+        }
+        assert_eq!(claims(&client).await.unwrap(), 2);
+    }
+}

@@ -165,7 +165,8 @@ fn tell(error: &anyhow::Error) {
 pub(crate) fn version(binary: &Path) -> anyhow::Result<String> {
     let output = Command::new(binary).arg("--version").output().with_context(|| binary.display().to_string())?;
     ensure!(output.status.success(), "{} does not tell its version", binary.display());
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.trim().trim_start_matches("tidings ").to_owned())
 }
 
 fn install_outbox(binary: &Path, url: &str) -> anyhow::Result<()> {
