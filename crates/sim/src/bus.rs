@@ -64,23 +64,22 @@ impl Broker {
         let at = usize::try_from(dice.below(streams)).unwrap_or(0);
         let Some((partition, stream)) = inside.streams.iter_mut().nth(at) else { return };
         let held = stream.messages.len() as u64;
-        match kind {
-            1 => {
-                stream.messages.clear();
-                universe.fault(now, "bus_purged", format_args!("{partition}"));
-            }
-            2 => {
-                let gone = dice.below(held + 1);
+        let gone = if kind == 1 { held } else { dice.below(held + 1) };
+        if gone == 0 {
+            return;
+        }
+        let fault = match kind {
+            1 | 2 => {
                 stream.messages.drain(..usize::try_from(gone).unwrap_or(0));
-                universe.fault(now, "bus_truncated", format_args!("{partition} by {gone}"));
+                if kind == 1 { "bus_purged" } else { "bus_truncated" }
             }
             _ => {
-                let gone = dice.below(held + 1);
                 stream.messages.truncate(usize::try_from(held - gone).unwrap_or(0));
                 stream.last -= gone;
-                universe.fault(now, "bus_rewound", format_args!("{partition} by {gone}"));
+                "bus_rewound"
             }
-        }
+        };
+        universe.fault(now, fault, format_args!("{partition} by {gone}"));
     }
 
     fn is_away(&self, now_us: u64) -> bool {
@@ -124,10 +123,10 @@ impl NodeBus {
         Ok(())
     }
 
-    /// Whether a message suffers.
-    fn suffers(&self, kind: &'static str) -> bool {
+    /// Whether a message suffers, where there is one that could.
+    fn suffers(&self, kind: &'static str, could: bool) -> bool {
         let chance = self.place.chaos.bus_messages;
-        let suffers = self.place.universe.is_faulty() && self.place.with_dice(|dice| dice.chance(chance));
+        let suffers = self.place.universe.is_faulty() && self.place.with_dice(|dice| dice.chance(chance)) && could;
         if suffers {
             self.place.fault(kind, format_args!(""));
         }
@@ -142,14 +141,15 @@ impl NodeBus {
             let mut waiting = queue.waiting.lock();
             for event in events {
                 let heard = Heard { events: vec![event.clone()], revision };
-                if self.suffers("bus_message_lost") {
+                if self.suffers("bus_message_lost", true) {
                     continue;
                 }
-                if self.suffers("bus_message_repeated") {
+                if self.suffers("bus_message_repeated", true) {
                     waiting.push_back(heard.clone());
                 }
                 let before_last = waiting.len().saturating_sub(1);
-                let place = if self.suffers("bus_message_reordered") { before_last } else { waiting.len() };
+                let overtakes = self.suffers("bus_message_reordered", !waiting.is_empty());
+                let place = if overtakes { before_last } else { waiting.len() };
                 waiting.insert(place, heard);
             }
             drop(waiting);
@@ -170,11 +170,12 @@ impl Bus for NodeBus {
         }
         let inside = self.broker.0.lock();
         for (_, node) in inside.nodes.iter().filter(|(name, _)| **name != self.place.name) {
+            let is_heard = node.receiver_count() > 0;
             for poke in pokes {
-                if self.suffers("hint_lost") {
+                if self.suffers("hint_lost", is_heard) {
                     continue;
                 }
-                if self.suffers("hint_repeated") {
+                if self.suffers("hint_repeated", is_heard) {
                     let _nobody = node.send(poke.clone());
                 }
                 let _nobody = node.send(poke.clone());
@@ -205,7 +206,7 @@ impl Bus for NodeBus {
         events: &[Entry<'_>],
     ) -> Result<u64> {
         self.reach().await?;
-        let breaks = self.suffers("bus_publish_broken");
+        let breaks = self.suffers("bus_publish_broken", !events.is_empty());
         let mut inside = self.broker.0.lock();
         let stream = inside.streams.entry(partition).or_default();
         if stream.last != behind {

@@ -11,6 +11,7 @@ use tidings_store::sqlite::SqliteStore;
 use crate::clients::Reader;
 use crate::ledger::Ledger;
 use crate::outbox::Database;
+use crate::plan::Chaos;
 use crate::receivers::Receivers;
 use crate::universe::Universe;
 
@@ -31,6 +32,7 @@ pub struct Witnesses<'a> {
     pub readers: &'a [Reader],
     pub databases: &'a [(String, Arc<Database>)],
     pub receivers: &'a Receivers,
+    pub chaos: &'a Chaos,
 }
 
 impl Checker {
@@ -56,7 +58,7 @@ impl Checker {
             None => return,
         };
         let broken =
-            self.log.judge(&from, witnesses.ledger).or_else(|| self.books.judge(&self.log, witnesses.receivers));
+            self.log.judge(&from, witnesses.ledger).or_else(|| self.books.judge(&self.log, witnesses, &self.universe));
         if let Some(broken) = broken {
             self.universe.breaks(format_args!("{broken}"));
         }
@@ -76,7 +78,7 @@ impl Checker {
     }
 
     /// At the end, when all is quiet.
-    pub fn end(&mut self, witnesses: &Witnesses<'_>, calm: bool) {
+    pub fn end(&mut self, witnesses: &Witnesses<'_>) {
         self.step(witnesses);
         let unchanged = self.store.inspect(|connection| self.log.unchanged(connection));
         let broken = match unchanged {
@@ -92,7 +94,7 @@ impl Checker {
                 let refused = witnesses.databases.iter().find_map(|(_, database)| database.waiting().1.pop());
                 refused.map(|reason| format!("an outbox row was refused: {reason}"))
             })
-            .or_else(|| deliveries::judge(&self.books, &self.log, witnesses.receivers, &self.universe, calm));
+            .or_else(|| deliveries::judge(&self.books, &self.log, witnesses.receivers, &self.universe));
         if let Some(broken) = broken {
             self.universe.breaks(format_args!("{broken}"));
         }

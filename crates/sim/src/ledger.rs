@@ -22,7 +22,14 @@ pub enum Fate {
 #[derive(Debug, Clone)]
 pub struct Known {
     pub tenant: String,
+    /// Who emits it; what one producer does has an order.
+    pub producer: String,
     pub number: u64,
+    /// When it was begun, by the ledger's count.
+    pub begun: u64,
+    /// From when on it stands, by the ledger's count, if that is known: no event that its producer begins later may
+    /// come before it.
+    pub stood: Option<u64>,
     pub fate: Fate,
     /// The sequence that its producer was told.
     pub sequence: Option<u64>,
@@ -33,6 +40,8 @@ pub struct Known {
 pub struct Ledger {
     pub known: BTreeMap<String, Known>,
     last: u64,
+    /// Counts what happens to events.
+    count: u64,
 }
 
 /// Producers name everything themselves.
@@ -54,12 +63,21 @@ impl Mint for NothingLeftOut {
 
 impl Ledger {
     /// A new event of a tenant, as JSON, with its id.
-    pub fn make(&mut self, tenant: &str, kind: &str, entity: u64) -> (String, Vec<u8>) {
+    pub fn make(&mut self, producer: &str, tenant: &str, kind: &str, entity: u64) -> (String, Vec<u8>) {
         self.last += 1;
+        self.count += 1;
         let number = self.last;
         let id = format!("e{number:05}");
         let json = json(&id, tenant, kind, entity, number);
-        let known = Known { tenant: tenant.to_owned(), number, fate: Fate::Open, sequence: None };
+        let known = Known {
+            tenant: tenant.to_owned(),
+            producer: producer.to_owned(),
+            number,
+            begun: self.count,
+            stood: None,
+            fate: Fate::Open,
+            sequence: None,
+        };
         self.known.insert(id.clone(), known);
         (id, json)
     }
@@ -68,6 +86,14 @@ impl Ledger {
     pub fn set(&mut self, id: &str, fate: Fate) {
         if let Some(known) = self.known.get_mut(id) {
             known.fate = fate;
+        }
+    }
+
+    /// What its producer begins from now on comes after an event.
+    pub fn stands(&mut self, id: &str) {
+        self.count += 1;
+        if let Some(known) = self.known.get_mut(id) {
+            known.stood = Some(self.count);
         }
     }
 

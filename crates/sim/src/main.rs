@@ -31,7 +31,7 @@ struct Args {
     /// How many seeds to run at once.
     #[arg(long, default_value_t = 2)]
     threads: u64,
-    /// Take a mechanism away (fence, dedupe, lane-row, retries, delete-first, probe-guesses): the seeds should fail.
+    /// Take a mechanism away (fence, dedupe, lane-row, retries, delete-first, probe-guesses, overtaking, lane-place): the seeds should fail.
     #[arg(long, value_parser = |name: &str| Sabotage::parse(name).ok_or("no mechanism has this name"))]
     without: Option<Sabotage>,
     /// Go on after a seed that failed.

@@ -2,6 +2,7 @@
 //! steps that its tasks take.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -114,7 +115,7 @@ impl Node {
                     .iter()
                     .map(|(name, database)| NamedSource {
                         name: name.clone(),
-                        source: Arc::new(NodeSource { database: database.clone(), place: here.clone() }),
+                        source: Arc::new(NodeSource::new(database.clone(), here.clone())),
                         service: None,
                     })
                     .collect();
@@ -147,6 +148,7 @@ impl Node {
                 && slept > Duration::from_millis(500)
             {
                 advance(slept - Duration::from_millis(1)).await;
+                place.woke_us.store(place.now_us(), Ordering::Relaxed);
             }
             tokio::select! {
                 biased;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::dice::Dice;
 use crate::plan::{Chaos, Plan};
 use crate::sabotage::Sabotage;
-use crate::universe::{EPOCH_US, Universe};
+use crate::universe::{EPOCH_US, Excuse, Universe};
 
 /// One run of one node: from its start to its end or death.
 pub struct Place {
@@ -31,6 +31,8 @@ pub struct Place {
     /// How far its wall clock is off.
     pub skew_us: Arc<AtomicI64>,
     dice: Mutex<Dice>,
+    /// When it last woke from a pause; its beginning, if it never did.
+    pub woke_us: AtomicU64,
     /// It shall not live on.
     killed: AtomicBool,
     pub kill_now: Notify,
@@ -84,6 +86,7 @@ impl Place {
             begun: Instant::now(),
             skew_us: lasting.skew_us.clone(),
             dice: Mutex::new(dice),
+            woke_us: AtomicU64::new(universe.now_us()),
             killed: AtomicBool::new(false),
             kill_now: Notify::new(),
             cut: lasting.cut.clone(),
@@ -122,6 +125,16 @@ impl Place {
 
     pub fn fault(&self, kind: &'static str, where_: std::fmt::Arguments<'_>) {
         self.universe.fault(self.now_us(), kind, format_args!("{}/{} {where_}", self.name, self.boot));
+    }
+
+    /// A call suffers. Nothing that befalls a producer's database has anything delivered again.
+    fn call_fault(&self, kind: &'static str, op: &str) {
+        let (at, where_) = (self.now_us(), format_args!("{}/{} {op}", self.name, self.boot));
+        if ["outbox_", "intent", "probe_row"].iter().any(|prefix| op.starts_with(prefix)) {
+            self.universe.fault(at, kind, where_);
+        } else {
+            self.universe.upset(at, kind, where_);
+        }
     }
 
     /// Draws what becomes of a call to a database.
@@ -163,21 +176,22 @@ impl Place {
     ) -> Result<T, E> {
         let Course { fate, before, after } = self.draw(writes);
         if before + after > Duration::from_millis(100) {
-            self.fault("call_slow", format_args!("{op}"));
+            self.call_fault("call_slow", op);
         }
         pause(before).await;
         match fate {
             Fate::Cut => {
-                self.fault("call_cut", format_args!("{op}"));
+                self.call_fault("call_cut", op);
                 pause(Duration::from_millis(self.with_dice(|dice| dice.within(1, 1_500)))).await;
                 // Whether a request was lost or its answer cannot be told apart.
                 return Err(unavailable(writes));
             }
             Fate::Fails => {
-                self.fault("call_failed", format_args!("{op}"));
+                self.call_fault("call_failed", op);
                 return Err(unavailable(false));
             }
             Fate::KilledBefore => {
+                self.universe.excuses(self.now_us(), Excuse::Everybody);
                 self.fault("killed_before_call", format_args!("{op}"));
                 return self.kill().await;
             }
@@ -187,11 +201,12 @@ impl Place {
         let answer = work.await;
         match fate {
             Fate::KilledAfter => {
+                self.universe.excuses(self.now_us(), Excuse::Everybody);
                 self.fault("killed_after_call", format_args!("{op}"));
                 self.kill().await
             }
             Fate::AnswerLost => {
-                self.fault("answer_lost", format_args!("{op}"));
+                self.call_fault("answer_lost", op);
                 pause(after).await;
                 Err(unavailable(true))
             }

@@ -74,12 +74,13 @@ impl Report {
         &self.failures
     }
 
-    /// As JSON: `seeds`, `simulated_seconds`, `events`, `deliveries`, `crashes`, `faults` by kind, `failures`.
+    /// As JSON: `version`, `seeds`, `simulated_seconds`, `events`, `deliveries`, `crashes`, `faults` by kind, `failures`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let crashes: u64 = CRASHES.iter().filter_map(|kind| self.faults.get(kind)).sum();
         let failures = self.failures.iter().map(|(seed, broken)| json!({ "seed": seed, "broken": broken }));
         json!({
+            "version": env!("CARGO_PKG_VERSION"),
             "seeds": self.seeds,
             "simulated_seconds": self.simulated_us / 1_000_000,
             "events": self.events,

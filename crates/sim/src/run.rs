@@ -83,7 +83,7 @@ impl Simulation {
             .chain((0..plan.outboxes).map(|number| (format!("shop{number}"), Arc::default())))
             .collect();
         let producers =
-            databases[1..].iter().map(|(_, database)| Producer::new(dice.fork(), database.clone())).collect();
+            databases[1..].iter().map(|(name, database)| Producer::new(name, dice.fork(), database.clone())).collect();
         let tenants = plan.tenants as u64;
         let outside = Outside {
             universe: universe.clone(),
@@ -166,6 +166,7 @@ impl Simulation {
             readers: &self.readers,
             databases: &self.outside.databases,
             receivers: &self.outside.receivers,
+            chaos: &self.outside.plan.chaos,
         }
     }
 
@@ -195,6 +196,7 @@ impl Simulation {
                 readers: &self.readers,
                 databases: &self.outside.databases,
                 receivers: &self.outside.receivers,
+                chaos: &self.outside.plan.chaos,
             };
             self.checker.step(&witnesses);
         }
@@ -213,33 +215,33 @@ impl Simulation {
         let node = &mut self.nodes[at];
         let name = node.name.clone();
         if kills && node.is_up() {
-            universe.fault(now, "node_killed", format_args!("{name}"));
+            universe.upset(now, "node_killed", format_args!("{name}"));
             node.kill("killed");
         }
         if stops && node.is_up() && node.stop() {
-            universe.fault(now, "node_stopped", format_args!("{name}"));
+            universe.upset(now, "node_stopped", format_args!("{name}"));
         }
         if pauses && node.is_up() {
             let length =
                 if dice.chance(0.5) { dice.within(50_000, 1_000_000) } else { dice.within(3_000_000, 7_000_000) };
-            universe.fault(now, "node_paused", format_args!("{name} for {length}"));
+            universe.upset(now, "node_paused", format_args!("{name} for {length}"));
             node.paused_until_us = now + length;
         }
         let is_cut = node.lasting.cut.load(Ordering::Relaxed);
         if cuts || is_cut && dice.chance(length_us as f64 / 2e6) {
             if !is_cut {
-                universe.fault(now, "database_cut", format_args!("{name}"));
+                universe.upset(now, "database_cut", format_args!("{name}"));
             }
             node.lasting.cut.store(!is_cut, Ordering::Relaxed);
         }
         if clocks {
             let skew = dice.within(0, 20_000_000).cast_signed() - 10_000_000;
-            universe.fault(now, "clock_set", format_args!("{name} by {skew}"));
+            universe.upset(now, "clock_set", format_args!("{name} by {skew}"));
             node.lasting.skew_us.store(skew, Ordering::Relaxed);
         }
         if database_clock {
             let skew = dice.within(0, 20_000_000).cast_signed() - 10_000_000;
-            universe.fault(now, "database_clock_set", format_args!("by {skew}"));
+            universe.upset(now, "database_clock_set", format_args!("by {skew}"));
             universe.set_database_clock(skew);
         }
         if bus && let Some(broker) = &self.outside.broker {
@@ -260,8 +262,9 @@ impl Simulation {
                 readers: &self.readers,
                 databases: &self.outside.databases,
                 receivers: &self.outside.receivers,
+                chaos: &self.outside.plan.chaos,
             };
-            self.checker.end(&witnesses, self.outside.plan.chaos.calm);
+            self.checker.end(&witnesses);
         }
         let (hash, lines, trace) = self.universe.traced();
         Outcome {

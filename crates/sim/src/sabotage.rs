@@ -15,12 +15,24 @@ pub enum Sabotage {
     DeleteFirst,
     /// An intent that was never decided on counts as a fact.
     ProbeGuesses,
+    /// Whoever reads ahead in an outbox is told that nothing has come up below.
+    Overtaking,
+    /// Whoever takes over a partition finds every lane that lags at its beginning.
+    LanePlace,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Fence, Self::Dedupe, Self::LaneRow, Self::Retries, Self::DeleteFirst, Self::ProbeGuesses];
+    pub const ALL: &[Self] = &[
+        Self::Fence,
+        Self::Dedupe,
+        Self::LaneRow,
+        Self::Retries,
+        Self::DeleteFirst,
+        Self::ProbeGuesses,
+        Self::Overtaking,
+        Self::LanePlace,
+    ];
 
     /// Its name.
     #[must_use]
@@ -32,6 +44,22 @@ impl Sabotage {
             Self::Retries => "retries",
             Self::DeleteFirst => "delete-first",
             Self::ProbeGuesses => "probe-guesses",
+            Self::Overtaking => "overtaking",
+            Self::LanePlace => "lane-place",
+        }
+    }
+
+    /// How the promises begin that are broken without it.
+    #[must_use]
+    pub const fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::Fence => &["the fence"],
+            Self::Dedupe => &["exactly one row"],
+            Self::LaneRow | Self::Retries => &["at least once"],
+            Self::DeleteFirst => &["no loss"],
+            Self::ProbeGuesses => &["no phantom"],
+            Self::Overtaking => &["commit order"],
+            Self::LanePlace => &["settled"],
         }
     }
 

@@ -24,10 +24,15 @@ use tidings_store::{
 
 use crate::place::Place;
 use crate::sabotage::Sabotage;
+use crate::universe::Excuse;
 
-/// Who committed what under which epoch, over all nodes: each epoch has one owner, and none commits after a later one.
+/// Who claimed and committed under which epoch, over all nodes: each epoch of a lease has one owner, and none commits
+/// once a later one was claimed.
 #[derive(Default)]
-pub struct Owners(Mutex<BTreeMap<(PartitionId, Epoch), (String, u32)>>);
+pub struct Owners(Mutex<BTreeMap<String, BTreeMap<Epoch, Owner>>>);
+
+/// A run of a node.
+type Owner = (String, u32);
 
 /// The database as one run of one node sees it.
 pub struct NodeStore {
@@ -82,24 +87,26 @@ impl NodeStore {
             commit.dead.len(),
             commit.attempts.len(),
         ));
+        self.owns(LeaseRole::Router, &Slot::partition(commit.partition), commit.epoch);
+    }
+
+    /// Looks at a claim that was granted, or at what was written under one.
+    fn owns(&self, role: LeaseRole, slot: &Slot, epoch: Epoch) {
+        let place = &self.place;
         let mut owners = self.owners.0.lock();
+        let of_lease = owners.entry(format!("{role} {slot}")).or_default();
         let me = (place.name.clone(), place.boot);
-        let owner = owners.entry((commit.partition, commit.epoch)).or_insert_with(|| me.clone());
+        let owner = of_lease.entry(epoch).or_insert_with(|| me.clone());
         if *owner != me {
             place.universe.breaks(format_args!(
-                "one owner an epoch: {me:?} and {owner:?} both committed in {} under epoch {}",
-                commit.partition,
-                commit.epoch.get()
+                "one owner an epoch: {me:?} and {owner:?} both had {role} {slot} under epoch {}",
+                epoch.get()
             ));
         }
-        let of_partition = (commit.partition, Epoch(0))..=(commit.partition, Epoch(u64::MAX));
-        if let Some((&(_, last), later)) = owners.range(of_partition).next_back()
-            && last > commit.epoch
-        {
+        if let Some((last, later)) = of_lease.last_key_value().filter(|(last, _)| **last > epoch) {
             place.universe.breaks(format_args!(
-                "the fence: {me:?} committed in {} under epoch {} after {later:?} had under {}",
-                commit.partition,
-                commit.epoch.get(),
+                "the fence: {me:?} wrote as {role} {slot} under epoch {} after {later:?} had claimed {}",
+                epoch.get(),
                 last.get()
             ));
         }
@@ -234,7 +241,14 @@ impl DeliveryStore for NodeStore {
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
-        self.call("router_state", Kind::Read, self.inner.router_state(partition)).await
+        let work = async {
+            let mut state = self.inner.router_state(partition).await?;
+            if self.place.sabotage == Some(Sabotage::LanePlace) {
+                state.lanes.iter_mut().for_each(|lane| lane.settled = Sequence(0));
+            }
+            Ok(state)
+        };
+        self.call("router_state", Kind::Read, work).await
     }
 
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
@@ -399,8 +413,11 @@ impl LeaseStore for NodeStore {
         let work = async {
             let claim = self.inner.claim(role, slot, node, boot, ttl).await?;
             if let Some(claim) = claim {
-                self.place.universe.excuses(self.place.now_us());
+                if let (LeaseRole::Router, Some(partition)) = (role, slot.as_partition()) {
+                    self.place.universe.excuses(self.place.now_us(), Excuse::Partition(i64::from(partition.0)));
+                }
                 self.place.trace(format_args!("claimed {role} {slot} epoch {}", claim.epoch.get()));
+                self.owns(role, slot, claim.epoch);
             }
             Ok(claim)
         };
@@ -412,7 +429,14 @@ impl LeaseStore for NodeStore {
     }
 
     async fn advance(&self, role: LeaseRole, slot: &Slot, epoch: Epoch, checkpoint: Position) -> Result<bool> {
-        self.call("advance", Kind::Write, self.inner.advance(role, slot, epoch, checkpoint)).await
+        let work = async {
+            let is_moved = self.inner.advance(role, slot, epoch, checkpoint).await?;
+            if is_moved {
+                self.owns(role, slot, epoch);
+            }
+            Ok(is_moved)
+        };
+        self.call("advance", Kind::Write, work).await
     }
 
     async fn leases(&self, shard: ShardNo) -> Result<Vec<LeaseRow>> {

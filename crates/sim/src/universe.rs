@@ -24,11 +24,20 @@ pub struct Universe {
     faulty: AtomicBool,
     trace: Mutex<Trace>,
     faults: Mutex<BTreeMap<&'static str, u64>>,
-    /// When there were any, in microseconds, each second once.
-    fault_times: Mutex<BTreeSet<u64>>,
-    /// When work changed hands in good order, in seconds.
-    excuses: Mutex<BTreeSet<u64>>,
+    /// When something happened after which events may come again, in seconds.
+    excuses: Mutex<BTreeMap<Excuse, BTreeSet<u64>>>,
     broken: Mutex<Option<String>>,
+}
+
+/// Whose events may come again because something happened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excuse {
+    /// Everybody's: a node or its way to the database suffered.
+    Everybody,
+    /// Those of a partition, whose router changed.
+    Partition(i64),
+    /// Those of one URL, which misbehaved.
+    Url(String),
 }
 
 /// One line for every effect that can be seen from outside.
@@ -49,7 +58,6 @@ impl Universe {
             faulty: AtomicBool::new(true),
             trace: Mutex::new(Trace { hash: Sha256::new(), lines: 0, kept: keep.then(Vec::new) }),
             faults: Mutex::default(),
-            fault_times: Mutex::default(),
             excuses: Mutex::default(),
             broken: Mutex::default(),
         })
@@ -115,8 +123,13 @@ impl Universe {
     /// Counts a fault, and writes it into the trace.
     pub fn fault(&self, at_us: u64, kind: &'static str, where_: fmt::Arguments<'_>) {
         *self.faults.lock().entry(kind).or_default() += 1;
-        self.fault_times.lock().insert(at_us / 1_000_000);
         self.trace(at_us, format_args!("fault {kind} {where_}"));
+    }
+
+    /// A fault that may have a router do again what it had done.
+    pub fn upset(&self, at_us: u64, kind: &'static str, where_: fmt::Arguments<'_>) {
+        self.fault(at_us, kind, where_);
+        self.excuses(at_us, Excuse::Everybody);
     }
 
     /// How many faults of each kind there were.
@@ -125,22 +138,17 @@ impl Universe {
         self.faults.lock().clone()
     }
 
-    /// Something happened after which events may come again, although nothing went wrong.
-    pub fn excuses(&self, at_us: u64) {
-        self.excuses.lock().insert(at_us / 1_000_000);
+    /// Something happened after which events may come again.
+    pub fn excuses(&self, at_us: u64, excuse: Excuse) {
+        self.excuses.lock().entry(excuse).or_default().insert(at_us / 1_000_000);
     }
 
-    /// Whether work changed hands between two moments, give or take a second.
+    /// Whether such a thing happened between two moments, give or take a second.
     #[must_use]
-    pub fn had_excuses(&self, from_us: u64, to_us: u64) -> bool {
+    pub fn had_excuse(&self, excuse: &Excuse, from_us: u64, to_us: u64) -> bool {
         let (from, to) = (from_us / 1_000_000, to_us / 1_000_000);
-        self.excuses.lock().range(from.saturating_sub(1)..=to + 1).next().is_some()
-    }
-
-    /// Whether there was a fault between two moments, give or take a second.
-    #[must_use]
-    pub fn had_faults(&self, from_us: u64, to_us: u64) -> bool {
-        self.fault_times.lock().range(from_us / 1_000_000..=to_us / 1_000_000 + 1).next().is_some()
+        let excuses = self.excuses.lock();
+        excuses.get(excuse).is_some_and(|times| times.range(from.saturating_sub(1)..=to + 1).next().is_some())
     }
 
     /// A promise was broken; the first one that was is kept.

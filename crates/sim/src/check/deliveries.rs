@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books::{Books, Endpoint};
 use super::log::Log;
 use crate::receivers::{Receivers, Taken};
-use crate::universe::Universe;
+use crate::universe::{Excuse, Universe};
 
 /// What is wrong with the deliveries of a whole run, once all is quiet.
-pub fn judge(books: &Books, log: &Log, receivers: &Receivers, universe: &Universe, calm: bool) -> Option<String> {
+pub fn judge(books: &Books, log: &Log, receivers: &Receivers, universe: &Universe) -> Option<String> {
     books.endpoints.iter().filter(|(_, endpoint)| endpoint.status != "deleted").find_map(|(no, endpoint)| {
         receivers.taken(&endpoint.url, |taken| {
             let dead = |sequence| books.dead.contains(&(*no, sequence));
             content(endpoint, log, taken)
                 .or_else(|| complete(endpoint, log, taken, dead))
                 .or_else(|| in_order(endpoint, log, taken, dead))
-                .or_else(|| without_reason(endpoint, taken, universe, calm))
+                .or_else(|| settled(endpoint, taken))
+                .or_else(|| without_reason(endpoint, taken, universe))
         })
     })
 }
@@ -75,14 +76,25 @@ fn in_order(endpoint: &Endpoint, log: &Log, taken: &[Taken], dead: impl Fn(u64) 
 /// For how long a fault has consequences: a lease and a drain, and then some.
 const AFTERMATH_US: u64 = 12_000_000;
 
-/// Whether what came again has a reason: some fault not long before, or a hand-over between.
-/// A hand-over in good order leaves behind what a lane delivered beyond an event that it had no time for.
-fn without_reason(endpoint: &Endpoint, taken: &[Taken], universe: &Universe, calm: bool) -> Option<String> {
+/// Whether nothing came that had long been settled, whatever befell: what is settled is left alone by whoever takes over.
+fn settled(endpoint: &Endpoint, taken: &[Taken]) -> Option<String> {
+    let (late, settled) = endpoint.came_late(taken)?;
+    Some(format!("settled: {} was given {late:?}, which was settled at {settled}", endpoint.url))
+}
+
+/// Whether what came again has a reason: a fault not long before that can have this consequence, or a hand-over of its
+/// partition between. A hand-over in good order leaves behind what a lane delivered beyond an event that it had no time
+/// for.
+fn without_reason(endpoint: &Endpoint, taken: &[Taken], universe: &Universe) -> Option<String> {
+    let faults = [Excuse::Everybody, Excuse::Url(endpoint.url.clone())];
+    let hand_over = Excuse::Partition(endpoint.partition);
     let mut first: BTreeMap<u64, &Taken> = BTreeMap::new();
     for one in taken {
         if let Some(before) = first.get(&one.sequence)
-            && !universe.had_excuses(before.at_us, one.at_us)
-            && (calm || !universe.had_faults(before.at_us.saturating_sub(AFTERMATH_US), one.at_us))
+            && !universe.had_excuse(&hand_over, before.at_us, one.at_us)
+            && !faults
+                .iter()
+                .any(|fault| universe.had_excuse(fault, before.at_us.saturating_sub(AFTERMATH_US), one.at_us))
         {
             return Some(format!("{} got {} again without a reason: {before:?}, {one:?}", endpoint.url, one.sequence));
         }

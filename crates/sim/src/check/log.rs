@@ -1,4 +1,4 @@
-//! The log: each event once, with its content, in places without a gap, and never changed.
+//! The log: each event once, with its content, in places without a gap, in the order of its producer, and never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +31,8 @@ pub struct Log {
     tenants: BTreeMap<i64, Vec<(i64, usize)>>,
     names: BTreeMap<String, i64>,
     ids: BTreeSet<(i64, String)>,
+    /// Of the events that each producer has in the log of a tenant, the one that it began last.
+    begun: BTreeMap<(i64, String), (u64, String)>,
 }
 
 const ROWS: &str = "SELECT * FROM events WHERE address > ?1 AND address < ?2 ORDER BY address";
@@ -94,6 +96,14 @@ impl Log {
                     || self.names.get(&known.tenant) != Some(&row.tenant)
                 {
                     return Some(format!("{} has other content than was sent: {row:?}", row.id));
+                }
+                let last = self.begun.entry((row.tenant, known.producer.clone())).or_default();
+                if known.stood.is_some_and(|stood| stood < last.0) {
+                    let (id, by) = (&row.id, &known.producer);
+                    return Some(format!("commit order: {by} began {} once {id} stood, which is behind it", last.1));
+                }
+                if known.begun > last.0 {
+                    *last = (known.begun, row.id.clone());
                 }
             }
         }

@@ -69,7 +69,10 @@ impl Emitter {
         for _ in 0..self.dice.within(1, 5) {
             let of = if mixed { tenant(self.dice.below(tenants)) } else { own.clone() };
             let (kind, entity) = (*self.dice.pick(&TYPES), self.dice.below(4));
-            self.batch.push(reach.ledger.make(&of, kind, entity));
+            let (id, json) = reach.ledger.make(&self.name, &of, kind, entity);
+            // Events of one call stand in the order given, and the next call is made once this one was answered.
+            reach.ledger.stands(&id);
+            self.batch.push((id, json));
         }
     }
 
