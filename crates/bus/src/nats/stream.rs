@@ -111,11 +111,11 @@ impl NatsBus {
         events: &[Entry<'_>],
     ) -> Result<u64> {
         let Some((last, others)) = events.split_last() else { return Ok(behind) };
-        let payload_max = self.client.max_payload();
+        let writer = message::Writer::new(&self.key, self.log, partition, revision, self.client.max_payload());
         let message = |entry: &Entry<'_>, behind| {
             let event = &entry.recorded.event;
             let subject = event_subject(&self.options.prefix, partition, &event.tenant, &event.event_type);
-            let (headers, body) = message::write(&self.key, self.log, revision, *entry, behind, payload_max);
+            let (headers, body) = writer.write(*entry, behind);
             (subject, headers, body)
         };
         let mut behind = Behind { number: behind, position: None };
@@ -152,34 +152,105 @@ impl NatsBus {
     /// What the broker says of itself over the connection.
     pub(super) async fn report(&self) -> BusHealth {
         let info = self.client.server_info();
-        let mut settings = vec![("version".to_owned(), info.version)];
-        let mut warnings = Vec::new();
+        let mut health =
+            BusHealth { connected: true, settings: vec![("version".to_owned(), info.version)], warnings: Vec::new() };
         // Any call of JetStream says whether there is one; this one needs no rights beyond those of the publisher.
         let name = stream_name(&self.options.prefix, PartitionId(0));
         let subject = format!("$JS.API.STREAM.INFO.{name}");
         let asked = timeout(CALL_MAX, self.client.send_request(subject, Request::new().timeout(Some(CALL_MAX)))).await;
-        if !matches!(asked, Ok(Ok(_))) {
-            settings.push(("jetstream".to_owned(), "off".to_owned()));
-            warnings.push("JetStream does not answer: nothing is published; nodes poll the log".to_owned());
-            return BusHealth { connected: true, settings, warnings };
+        match asked {
+            Ok(Ok(reply)) => judge(&reply.payload, &mut health),
+            _ => {
+                let off = "JetStream does not answer: nothing is published; nodes poll the log".to_owned();
+                health.settings.push(("jetstream".to_owned(), "off".to_owned()));
+                health.warnings.push(off);
+            }
         }
-        let replicas = match self.stream(PartitionId(0)).await {
-            Ok(stream) => stream.get_info().await.map_or(self.options.replicas, |info| info.config.num_replicas),
-            Err(_) => self.options.replicas,
+        health
+    }
+}
+
+/// What is read of the answer about a stream.
+#[derive(serde::Deserialize)]
+struct Answer {
+    error: Option<Refused>,
+    config: Option<Kept>,
+}
+
+#[derive(serde::Deserialize)]
+struct Refused {
+    #[serde(default)]
+    code: u32,
+    #[serde(default)]
+    err_code: u32,
+}
+
+#[derive(serde::Deserialize)]
+struct Kept {
+    storage: Option<String>,
+    num_replicas: Option<usize>,
+}
+
+/// There is no such stream yet, which a JetStream says that works.
+const NOT_FOUND: u32 = 404;
+
+/// What an answer about the first partition's stream says of how messages are kept. What it does not say is not known.
+fn judge(answer: &[u8], health: &mut BusHealth) {
+    let unknown = || Answer { error: None, config: None };
+    let Answer { error, config } = serde_json::from_slice(answer).unwrap_or_else(|_| unknown());
+    if let Some(Refused { code, err_code }) = error.filter(|refused| refused.code != NOT_FOUND) {
+        health.settings.push(("jetstream".to_owned(), "off".to_owned()));
+        health.warnings.push(format!(
+            "JetStream refuses to answer (error {code}, {err_code}): nothing is published; nodes poll the log"
+        ));
+        return;
+    }
+    let (storage, replicas) = config.map_or((None, None), |config| (config.storage, config.num_replicas));
+    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    health.settings.extend([
+        ("storage".to_owned(), or_unknown(storage.clone())),
+        ("replicas".to_owned(), or_unknown(replicas.map(|replicas| replicas.to_string()))),
+        ("sync_interval".to_owned(), "unknown".to_owned()),
+    ]);
+    if storage.as_deref() == Some("memory") {
+        health.warnings.push(
+            "the streams are kept in memory: a restart of the broker empties them. The log is not touched by that: what \
+             a stream lost is published again"
+                .to_owned(),
+        );
+    } else if replicas.is_none_or(|replicas| replicas < 3) {
+        health.warnings.push(
+            "NATS does not tell its sync_interval to clients; unless it was set, JetStream writes to disk every 2 \
+             minutes, and a power failure takes what it acknowledged since. The log is not touched by that: what a \
+             stream lost at its end is published again"
+                .to_owned(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_messages_are_kept_is_what_the_broker_says_and_unknown_where_it_says_nothing() {
+        let check = |answer: &str, settings: &[(&str, &str)], warning: Option<&str>| {
+            let mut health = BusHealth { connected: true, settings: Vec::new(), warnings: Vec::new() };
+            judge(answer.as_bytes(), &mut health);
+            let found: Vec<(&str, &str)> =
+                health.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(found, settings, "{answer}");
+            assert_eq!(health.warnings.len(), usize::from(warning.is_some()), "{answer}");
+            assert!(warning.is_none_or(|text| health.warnings[0].contains(text)), "{answer}: {:?}", health.warnings);
         };
-        settings.extend([
-            ("storage".to_owned(), "file".to_owned()),
-            ("replicas".to_owned(), replicas.to_string()),
-            ("sync_interval".to_owned(), "unknown".to_owned()),
-        ]);
-        if replicas < 3 {
-            warnings.push(
-                "NATS does not tell its sync_interval to clients; unless it was set, JetStream writes to disk every 2 \
-                 minutes, and a power failure takes what it acknowledged since. The log is not touched by that: what a \
-                 stream lost at its end is published again"
-                    .to_owned(),
-            );
-        }
-        BusHealth { connected: true, settings, warnings }
+        let kept = |storage, replicas| [("storage", storage), ("replicas", replicas), ("sync_interval", "unknown")];
+        check(r#"{"config":{"storage":"file","num_replicas":3}}"#, &kept("file", "3"), None);
+        check(r#"{"config":{"storage":"file","num_replicas":1}}"#, &kept("file", "1"), Some("sync_interval"));
+        check(r#"{"config":{"storage":"memory","num_replicas":3}}"#, &kept("memory", "3"), Some("in memory"));
+        let none = r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
+        check(none, &kept("unknown", "unknown"), Some("sync_interval"));
+        check("not JSON", &kept("unknown", "unknown"), Some("sync_interval"));
+        let off = r#"{"error":{"code":503,"err_code":10039,"description":"not enabled"}}"#;
+        check(off, &[("jetstream", "off")], Some("error 503, 10039"));
     }
 }
