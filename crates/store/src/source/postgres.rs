@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidings_event::{EventId, Timestamp};
 use tidings_outbox::sql;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 
 use super::{Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError};
 
@@ -65,7 +65,7 @@ impl PostgresSource {
 
     async fn answer(&self, statement: &str, key: &EventId) -> Result<IntentAnswer> {
         let client = self.desk.client().await?;
-        let row = timed(client.query_typed_one(statement, &[(&key.as_str(), Type::TEXT)])).await?;
+        let row = timed(client.query_one(statement, &[(&key.as_str(), Type::TEXT)])).await?;
         Ok(match get::<&str>(&row, 0)? {
             "done" => IntentAnswer::Done,
             "confirmed" => IntentAnswer::AlreadyConfirmed,
@@ -75,7 +75,7 @@ impl PostgresSource {
 
     async fn execute(&self, link: &Link, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<u64> {
         let client = link.client().await?;
-        timed(client.execute_typed(statement, parameters)).await
+        timed(client.execute(statement, parameters)).await
     }
 
     async fn query(
@@ -85,7 +85,7 @@ impl PostgresSource {
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>> {
         let client = link.client().await?;
-        timed(client.query_typed(statement, parameters)).await
+        timed(client.query(statement, parameters)).await
     }
 }
 
@@ -192,7 +192,7 @@ impl OutboxSource for PostgresSource {
     async fn changed(&self) -> Result<bool> {
         // PostgreSQL has no cheap sign of a commit, but one look at the index costs a fraction of a read.
         let client = self.pump.client().await?;
-        get(&timed(client.query_typed_one(statements::ANY_WAITING, &[])).await?, 0)
+        get(&timed(client.query_one(statements::ANY_WAITING, &[])).await?, 0)
     }
 
     async fn hint(&self) {
@@ -275,7 +275,7 @@ impl OutboxSource for PostgresSource {
 
     async fn status(&self) -> Result<OutboxStatus> {
         let client = self.desk.client().await?;
-        let row = timed(client.query_typed_one(statements::STATUS, &[])).await?;
+        let row = timed(client.query_one(statements::STATUS, &[])).await?;
         let version: i32 = get(&row, 0)?;
         Ok(OutboxStatus {
             version: version.unsigned_abs(),
@@ -288,14 +288,14 @@ impl OutboxSource for PostgresSource {
 
     async fn clock(&self) -> Result<Timestamp> {
         let client = self.desk.client().await?;
-        let row = timed(client.query_typed_one(statements::CLOCK, &[])).await?;
+        let row = timed(client.query_one(statements::CLOCK, &[])).await?;
         get(&row, 0).map(Timestamp::from_micros)
     }
 }
 
 /// The version of the outbox that a connection finds, if it is one that this server knows.
-async fn check_version(client: &Client) -> Result<()> {
-    let row = timed(client.query_typed_one(sql::postgres::VERSION, &[])).await?;
+async fn check_version(client: &link::Open) -> Result<()> {
+    let row = timed(client.query_one(sql::postgres::VERSION, &[])).await?;
     let version: i32 = get(&row, 0)?;
     if version.unsigned_abs() > sql::VERSION {
         return Err(SourceError::NotInstalled(format!("the database has version {version}")));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Producer, Setup, key};
 use tidings_store::{ProbeAnswer, RowProbe, SourceError, install_outbox, open_source};
-use tidings_testkit::Postgres;
+use tidings_testkit::{Pgbouncer, Postgres};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -178,4 +178,60 @@ async fn two_who_resolve_one_intent_at_once_agree() {
     first.batch_execute("commit").await.unwrap();
     assert_eq!(second.await.unwrap(), tidings_store::IntentAnswer::AlreadyConfirmed);
     assert_eq!(setup.waiting(0).await, ["i"]);
+}
+
+#[tokio::test]
+async fn behind_a_pooler_every_statement_has_its_settings_and_leaves_none_behind() {
+    let server = Postgres::shared();
+    let database = server.database().await;
+    install_outbox(&database.url()).await.unwrap();
+    let admin = database.connect().await;
+    let settings = "current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') || ' ' || \
+        current_setting('transaction_read_only')";
+    admin
+        .batch_execute(&format!(
+            "create table seen (settings text); \
+             create function note() returns trigger language plpgsql as \
+             $$ begin insert into public.seen values ({settings}); return new; end $$; \
+             create trigger note before insert on tidings.outbox for each row execute function note(); \
+             create view setting as select {settings} as settings; \
+             create function write() returns int language plpgsql as \
+             $$ begin insert into public.seen values ('a probe'); return 1; end $$; \
+             create view writing as select write() as id"
+        ))
+        .await
+        .unwrap();
+    // One connection to the server, so that whoever comes next has the same.
+    let pooler = Pgbouncer::start(&server, 1);
+    let source = open_source(&pooler.url(&database)).unwrap();
+    let ask = |table: &str, column: &str, value: serde_json::Value| {
+        let probe = RowProbe { table: table.into(), key: [(column.to_owned(), value)].into(), revision: None };
+        let source = source.clone();
+        async move { source.probe_row(&probe).await }
+    };
+    let (first, second) = (key("a"), key("b"));
+    let (one, two, probed) = tokio::join!(
+        source.append_intent(&first, b"{}", None),
+        source.append_intent(&second, b"{}", None),
+        ask("setting", "settings", "5s 2s on".into())
+    );
+    assert!(one.unwrap() && two.unwrap());
+    assert_eq!(probed.unwrap(), ProbeAnswer::Exists);
+    // A statement that fails takes none along, and the connection serves on.
+    assert!(!matches!(ask("writing", "id", 1.into()).await, Ok(ProbeAnswer::Exists)));
+    assert!(matches!(ask("nothing", "id", 1.into()).await.unwrap(), ProbeAnswer::CannotTell(_)));
+    assert_eq!(source.status().await.unwrap().intents, 2);
+    let seen = admin.query("select settings from seen", &[]).await.unwrap();
+    assert_eq!(seen.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["30s 5s off", "30s 5s off"]);
+    // In plain SQL, since nothing is prepared there.
+    let url = pooler.url(&database).replace("?pooler=transaction", "");
+    let (other, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let rows = other.simple_query("select settings from setting").await.unwrap();
+    let left = rows.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    assert_eq!(left, Some("0 0 off"));
+    driver.abort();
 }

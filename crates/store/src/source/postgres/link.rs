@@ -6,7 +6,8 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
 
 use super::connect::{Messages, Target};
 use super::{SourceError, check_version, timed};
@@ -17,6 +18,11 @@ const OUTBOX_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout = 
 /// A probe changes nothing and may meet a table without a fitting index.
 const PROBE_SESSION: &str = "set statement_timeout = '5s'; set lock_timeout = '2s'; \
     set default_transaction_read_only = on";
+/// The same for one transaction, where a pooler lends the server's connections by the transaction.
+const OUTBOX_TRANSACTION: &str = "begin; set local statement_timeout = '30s'; set local lock_timeout = '5s'; \
+    set local idle_in_transaction_session_timeout = '30s'";
+const PROBE_TRANSACTION: &str = "begin read only; set local statement_timeout = '5s'; set local lock_timeout = '2s'; \
+    set local idle_in_transaction_session_timeout = '30s'";
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +50,41 @@ struct State {
 /// A connection with the task that moves it.
 pub(super) struct Open {
     client: Client,
+    /// What each statement's own transaction begins with, where nothing may stay on the connection.
+    begin: Option<&'static str>,
+    /// Held by the transaction that is on its way: what others sent in between would be part of it.
+    turn: Mutex<()>,
     _driver: Driver,
 }
 
-impl std::ops::Deref for Open {
-    type Target = Client;
+/// A statement's parameters, each with its type.
+type Parameters<'p> = &'p [(&'p (dyn ToSql + Sync), Type)];
 
-    fn deref(&self) -> &Client {
-        &self.client
+impl Open {
+    pub(super) async fn query(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        self.within(self.client.query_typed(statement, parameters)).await
+    }
+
+    /// Runs a statement that gives one row.
+    pub(super) async fn query_one(&self, statement: &str, parameters: Parameters<'_>) -> Result<Row, Error> {
+        self.within(self.client.query_typed_one(statement, parameters)).await
+    }
+
+    pub(super) async fn execute(&self, statement: &str, parameters: Parameters<'_>) -> Result<u64, Error> {
+        self.within(self.client.execute_typed(statement, parameters)).await
+    }
+
+    /// By itself on a connection of our own, else in a transaction with its settings, in one flight. A caller that goes
+    /// away leaves nothing open: the three are sent together.
+    async fn within<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(begin) = self.begin else { return statement.await };
+        let _turn = self.turn.lock().await;
+        let (begun, answer, ended) =
+            futures_util::join!(self.client.batch_execute(begin), statement, self.client.batch_execute("commit"));
+        begun?;
+        let answer = answer?;
+        ended?;
+        Ok(answer)
     }
 }
 
@@ -80,7 +113,7 @@ impl Link {
     pub(super) async fn client(&self) -> Result<Arc<Open>, SourceError> {
         let asked_at = Instant::now();
         let mut state = self.state.lock().await;
-        if let Some(open) = state.open.as_ref().filter(|open| !open.is_closed()) {
+        if let Some(open) = state.open.as_ref().filter(|open| !open.client.is_closed()) {
             return Ok(Arc::clone(open));
         }
         // A try that failed while this caller waited for its turn counts for it too: otherwise the last of many
@@ -99,11 +132,15 @@ impl Link {
 
     async fn connect(&self) -> Result<Arc<Open>, SourceError> {
         let (client, messages) = self.target.open().await?;
-        let open = Open { client, _driver: Driver::start(messages) };
+        let (session, transaction) = match self.setup {
+            Setup::Outbox => (OUTBOX_SESSION, OUTBOX_TRANSACTION),
+            Setup::Probe => (PROBE_SESSION, PROBE_TRANSACTION),
+        };
+        let begin = self.target.is_pooled().then_some(transaction);
+        let open = Open { client, begin, turn: Mutex::default(), _driver: Driver::start(messages) };
         // Behind a pooler the next to use the server's connection would find it set so.
-        if !self.target.is_pooled() {
-            let session = if self.setup == Setup::Outbox { OUTBOX_SESSION } else { PROBE_SESSION };
-            timed(open.batch_execute(session)).await?;
+        if begin.is_none() {
+            timed(open.client.batch_execute(session)).await?;
         }
         if self.setup == Setup::Outbox {
             check_version(&open).await?;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::link::Open;
 use super::{SourceError, classify, get, text_of};
 use crate::source::{ProbeAnswer, RowProbe};
 
@@ -24,7 +24,7 @@ left join pg_type t on t.oid = a.atttypid \
 where c.oid = to_regclass($1)";
 
 /// Whether there is such a row.
-pub(super) async fn ask(client: &Client, probe: &RowProbe) -> Result<ProbeAnswer, SourceError> {
+pub(super) async fn ask(client: &Open, probe: &RowProbe) -> Result<ProbeAnswer, SourceError> {
     let parts: Vec<&str> = probe.table.split('.').collect();
     if parts.len() > 2 || parts.iter().any(|part| part.is_empty() || part.contains('\0')) {
         return cannot(format!("{} is not a table's name", probe.table));
@@ -57,7 +57,7 @@ pub(super) async fn ask(client: &Client, probe: &RowProbe) -> Result<ProbeAnswer
     let sql = format!("select exists (select from {table} where {})", conditions.join(" and "));
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
         values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
-    match client.query_typed_one(&sql, &parameters).await {
+    match client.query_one(&sql, &parameters).await {
         Ok(row) if get(&row, 0)? => Ok(ProbeAnswer::Exists),
         Ok(_) => Ok(ProbeAnswer::Missing),
         Err(error) if is_senseless(&error) => cannot(text_of(&error)),
@@ -69,7 +69,7 @@ pub(super) async fn ask(client: &Client, probe: &RowProbe) -> Result<ProbeAnswer
 type Types = HashMap<String, (String, bool)>;
 
 /// The types of the probe's columns, or why the probe cannot be answered.
-async fn describe(client: &Client, table: &str, probe: &RowProbe) -> Result<Result<Types, String>, SourceError> {
+async fn describe(client: &Open, table: &str, probe: &RowProbe) -> Result<Result<Types, String>, SourceError> {
     let columns: Vec<&str> = probe
         .key
         .keys()
@@ -77,7 +77,7 @@ async fn describe(client: &Client, table: &str, probe: &RowProbe) -> Result<Resu
         .chain(probe.revision.as_ref().map(|(column, _)| column.as_str()))
         .collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&table, Type::TEXT), (&columns, Type::TEXT_ARRAY)];
-    let rows = match client.query_typed(DESCRIBE, &parameters).await {
+    let rows = match client.query(DESCRIBE, &parameters).await {
         Ok(rows) => rows,
         Err(error) if is_senseless(&error) => return Ok(Err(text_of(&error))),
         Err(error) => return Err(classify(&error)),
