@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidings_catalog::limits::{CHANGE_BYTES_MAX, DEFINITION_BYTES_MAX, SCHEMA_DEPTH_MAX};
 use tidings_engine::endpoints::TIMEOUT_MS_MAX;
-use tidings_event::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX, ENVELOPE_BYTES_MAX};
+use tidings_event::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX, ENVELOPE_BYTES_MAX, TEXT_CHARS_MAX};
 
 /// Bytes of a request body that carries events.
 pub const EVENTS_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
@@ -94,6 +94,9 @@ pub const SELECTIONS_CACHED_MAX: u64 = 1_000;
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// Tenants whose quotas one answer shows in its headers.
 pub const RATE_LIMITED_TENANTS_SHOWN_MAX: usize = 10;
+/// Bytes of each of the two headers that show them; the longest of names has room.
+pub const RATE_LIMIT_FIELD_BYTES_MAX: usize = 2_048;
+const _: () = assert!(TEXT_CHARS_MAX * 4 * 4 / 3 + 128 <= RATE_LIMIT_FIELD_BYTES_MAX);
 
 /// Characters of a key's description.
 pub const KEY_DESCRIPTION_CHARS_MAX: usize = 255;

@@ -1,7 +1,6 @@
 //! Quotas on the wire: what a request is charged, and the headers `RateLimit-Policy`, `RateLimit` and `Retry-After`, as
 //! the IETF's draft-ietf-httpapi-ratelimit-headers-10 has them.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -13,7 +12,7 @@ use tidings_event::{ErrorCode, Event};
 
 use crate::app::Shared;
 use crate::failure::Failure;
-use crate::limits::RATE_LIMITED_TENANTS_SHOWN_MAX;
+use crate::limits::{RATE_LIMIT_FIELD_BYTES_MAX, RATE_LIMITED_TENANTS_SHOWN_MAX};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -61,7 +60,8 @@ impl Charged {
     }
 }
 
-/// The two fields, about those tenants that are nearest to their end; none where nobody has a quota.
+/// The two fields, about those tenants that are nearest to their end, as many as there is room for; none where nobody
+/// has a quota.
 fn headers(way: Way, mut standings: Vec<Standing>) -> Vec<(HeaderName, HeaderValue)> {
     standings.retain(|standing| standing.events.is_some() || standing.bytes.is_some());
     standings.sort_by_key(|standing| {
@@ -71,17 +71,22 @@ fn headers(way: Way, mut standings: Vec<Standing>) -> Vec<(HeaderName, HeaderVal
     standings.truncate(RATE_LIMITED_TENANTS_SHOWN_MAX);
     let (mut policy, mut limit) = (String::new(), String::new());
     let (events, bytes) = names(way);
-    for standing in &standings {
+    'shown: for standing in &standings {
         // A byte sequence of structured fields, so that names of any script can stand in a header.
         let key = STANDARD.encode(standing.tenant.as_str());
         for (name, unit, room) in [(events, "", standing.events), (bytes, ";qu=\"content-bytes\"", standing.bytes)] {
             let Some(room) = room else { continue };
             let comma = if policy.is_empty() { "" } else { ", " };
             let (quota, window) = (room.quota.burst(), room.quota.window_s());
-            // Writing to a string never fails.
-            let _ = write!(policy, "{comma}\"{name}\";q={quota};w={window}{unit};pk=:{key}:");
             let (left, full_in) = (room.left, whole_seconds(room.full_in));
-            let _ = write!(limit, "{comma}\"{name}\";r={left};t={full_in};pk=:{key}:");
+            let next_policy = format!("{comma}\"{name}\";q={quota};w={window}{unit};pk=:{key}:");
+            let next_limit = format!("{comma}\"{name}\";r={left};t={full_in};pk=:{key}:");
+            // Proxies refuse an answer whose fields are too long.
+            if policy.len().max(limit.len()) + next_policy.len().max(next_limit.len()) > RATE_LIMIT_FIELD_BYTES_MAX {
+                break 'shown;
+            }
+            policy.push_str(&next_policy);
+            limit.push_str(&next_limit);
         }
     }
     let field = |name, text: String| Some((name, HeaderValue::try_from(text).ok()?));
@@ -141,5 +146,22 @@ mod tests {
         let limit = headers[1].1.to_str().expect("text");
         assert_eq!(limit.split(", ").count(), RATE_LIMITED_TENANTS_SHOWN_MAX);
         assert!(limit.starts_with("\"events\";r=0;t=0;pk=:dDk5:, \"events\";r=1;"), "{limit}");
+    }
+
+    #[test]
+    fn however_long_tenants_names_are_the_fields_are_not_and_the_nearest_to_its_end_is_there() {
+        let huge = u64::from(u32::MAX);
+        for (letter, shown) in [("t", 5), ("\u{1f600}", 1)] {
+            let name = |n: u64| format!("{}{n}", letter.repeat(254));
+            let room = |left| room(huge, huge, left, 1_000_000);
+            let standings = (0..10).map(|n| standing(&name(n), room(n), None));
+            let fields = headers(Way::Events, standings.collect());
+            for (_, value) in &fields {
+                assert!(value.len() <= RATE_LIMIT_FIELD_BYTES_MAX, "{value:?}");
+                let text = value.to_str().expect("text");
+                assert!(text.contains(&STANDARD.encode(name(0))), "{text}");
+                assert_eq!(text.split(", ").count(), shown, "{text}");
+            }
+        }
     }
 }
