@@ -91,7 +91,7 @@ impl Engine {
             timeout(LOOK_MAX, store.durability()),
             join_all(self.shared.sources.all().iter().map(source_health)),
             bus_health(self.shared.bus.as_deref()),
-            store.shard_states(),
+            timeout(LOOK_MAX, store.shard_states()),
         );
         if let Some(counts) = store.connections() {
             for (state, count) in [("idle", counts.idle), ("used", counts.used), ("waiting", counts.waiting)] {
@@ -110,7 +110,7 @@ impl Engine {
             shutting_down: false,
             storage_problem,
             durability: durability.ok().and_then(Result::ok),
-            shards,
+            shards: shards.unwrap_or_default(),
             sources,
             bus,
             catalog: self.shared.catalog.holder.health(),

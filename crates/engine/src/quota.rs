@@ -19,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, json};
 use tidings_core::quota::{InForce, Load, Own, Room};
 use tidings_event::{Event, TenantId, Timestamp};
-use tidings_store::{QuotaRevision, QuotaRow, Result, Store};
+use tidings_store::{QuotaOutcome, QuotaRevision, QuotaRow, Result, Store};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -225,13 +225,15 @@ impl Quotas {
         charged
     }
 
-    async fn put(&self, row: &QuotaRow) -> Result<QuotaRow> {
+    async fn put(&self, row: &QuotaRow) -> Result<QuotaOutcome> {
         // A look that is under way could otherwise bring back what held before.
         let _known = self.known.lock().await;
-        let row = self.store.put_quota(row).await?;
-        self.take(Some(&row));
+        let outcome = self.store.put_quota(row).await?;
+        // One that another node made is taken over too: what is said here holds here before it is answered.
+        let (QuotaOutcome::Changed(row) | QuotaOutcome::Same(Some(row))) = &outcome else { return Ok(outcome) };
+        self.take(Some(row));
         self.note_free();
-        Ok(row)
+        Ok(outcome)
     }
 }
 
@@ -288,7 +290,8 @@ impl Engine {
     }
 
     /// Says what quotas a tenant has of its own, in place of what was said before, and tells of it. It holds on this
-    /// node from now on, and on others within seconds. Numbers must be within their bounds ([`Own::too_large`]).
+    /// node from now on, and on others within seconds. What was said already changes nothing, and is not told. Numbers
+    /// must be within their bounds ([`Own::too_large`]).
     pub async fn set_quota(&self, who: &Who, tenant: &TenantId, own: Own) -> Result<TenantQuota> {
         let row = QuotaRow {
             tenant: tenant.clone(),
@@ -300,9 +303,13 @@ impl Engine {
             by: who.key.clone(),
             at: now(),
         };
-        let row = self.shared.quotas.put(&row).await?;
-        self.tell(&fact(who, tenant, &own)).await;
-        Ok(self.told(Some(&row)))
+        match self.shared.quotas.put(&row).await? {
+            QuotaOutcome::Changed(row) => {
+                self.tell(&fact(who, tenant, &own)).await;
+                Ok(self.told(Some(&row)))
+            }
+            QuotaOutcome::Same(row) => Ok(self.told(row.as_ref())),
+        }
     }
 
     fn told(&self, row: Option<&QuotaRow>) -> TenantQuota {

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tidings_bus::{Bus, Heard, Poke};
 use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo};
-use tidings_store::{Appended, Backend, Head, ReadLimit, Result, ShardNo, Store};
+use tidings_store::{Appended, Backend, Error, Head, LeaseRole, ReadLimit, Result, ShardNo, Slot, Store};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -661,6 +661,13 @@ async fn heads(store: &Arc<dyn Store>) -> Result<Vec<Option<Head>>> {
         }
     }
     Ok(heads)
+}
+
+/// The head of one partition, asked of its own database alone: another that is down does not matter.
+pub(crate) async fn head(store: &dyn Store, partition: PartitionId) -> Result<Head> {
+    let shard = store.shard_of(LeaseRole::Router, &Slot::partition(partition));
+    let found = store.heads_of(shard).await?.into_iter().find(|(id, _)| *id == partition);
+    found.map(|(_, head)| head).ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))
 }
 
 fn default_poll(backend: Backend) -> Bounds {

@@ -45,6 +45,11 @@ impl Report {
         }
     }
 
+    /// The failure that says what is wrong, where it is known that something is.
+    pub(crate) fn refused(self) -> Failure {
+        refusal(self.code, self.violations)
+    }
+
     /// Fails if anything is wrong.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         if self.violations.is_empty() { Ok(()) } else { Err(refusal(self.code, self.violations)) }

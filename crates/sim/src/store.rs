@@ -449,7 +449,7 @@ impl LeaseStore for NodeStore {
 
 #[async_trait]
 impl QuotaStore for NodeStore {
-    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaRow> {
+    async fn put_quota(&self, row: &QuotaRow) -> Result<tidings_store::QuotaOutcome> {
         self.call("put_quota", Kind::Write, self.inner.put_quota(row)).await
     }
 

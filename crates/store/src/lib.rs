@@ -340,8 +340,9 @@ pub trait Store: DeliveryStore + CatalogStore + LeaseStore + QuotaStore {
     }
 
     /// Events of the system that tell of changes made in one database and are not yet in the log of their tenant, which
-    /// lives in another: the oldest, native JSON with their numbers. Only a store of several databases has any.
-    async fn untold(&self, _shard: ShardNo, _limit: usize) -> Result<Vec<(i64, String)>> {
+    /// lives in another: those after a number, native JSON with their numbers, which rise. Only a store of several
+    /// databases has any.
+    async fn untold(&self, _shard: ShardNo, _after: i64, _limit: usize) -> Result<Vec<(i64, String)>> {
         Ok(Vec::new())
     }
 
@@ -419,7 +420,7 @@ pub use delivery::{
 pub use lease::{Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, Serves, ShardNo, Slot};
 pub use moves::{Elsewhere, MoveOutcome};
 pub use open::{StoreOptions, open_sharded, open_store};
-pub use quota::{QuotaRevision, QuotaRow, QuotaSlice, QuotaStore};
+pub use quota::{QuotaOutcome, QuotaRevision, QuotaRow, QuotaSlice, QuotaStore};
 pub use renew::{Renewed, copy_sqlite, holds_log, renew_log, sqlite_size};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,

@@ -4,6 +4,10 @@ use std::fmt;
 
 use tidings_event::{PartitionId, Sequence, TenantNo};
 
+/// That a tenant's log does not hold what its head says.
+pub(crate) const LOST: &str =
+    "the log lacks events of the tenant, so what is delivered cannot be told; nothing was moved";
+
 /// What became of a step of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveOutcome {

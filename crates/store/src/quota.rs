@@ -30,6 +30,23 @@ pub struct QuotaRow {
     pub at: Timestamp,
 }
 
+impl QuotaRow {
+    /// Whether both say the same numbers. `before` is what was said, if anything was.
+    pub(crate) fn says_the_same(&self, before: Option<&Self>) -> bool {
+        let numbers = |row: &Self| [row.events_per_s, row.events_burst, row.bytes_per_s, row.bytes_burst];
+        numbers(self) == before.map_or([None; 4], numbers)
+    }
+}
+
+/// What came of saying what a tenant's quotas are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaOutcome {
+    /// They changed: the row with its revision.
+    Changed(QuotaRow),
+    /// They were the same, and nothing was written: the row as it was, if there was one. One that says nothing is not made.
+    Same(Option<QuotaRow>),
+}
+
 /// A piece of what was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaSlice {
@@ -43,9 +60,9 @@ pub struct QuotaSlice {
 /// Tenants' quotas. Each method is one whole business step, atomic by itself.
 #[async_trait]
 pub trait QuotaStore: Send + Sync {
-    /// Says what a tenant's quotas are from now on, in place of what was said before. Returns the row with its
-    /// revision; that of the argument does not matter.
-    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaRow>;
+    /// Says what a tenant's quotas are from now on, in place of what was said before; the revision of the argument does
+    /// not matter. Where the numbers are what they were, nothing is written.
+    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaOutcome>;
 
     /// What was said about a tenant's quotas, if anything ever was.
     async fn quota(&self, tenant: &TenantId) -> Result<Option<QuotaRow>>;

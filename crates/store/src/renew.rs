@@ -92,7 +92,7 @@ pub async fn holds_log(url: &str) -> Result<bool> {
 
 async fn connect(url: &str) -> Result<tokio_postgres::Client> {
     let address = Address::parse(url).map_err(|reason| Error::Unusable(format!("the URL is wrong: {reason}")))?;
-    Ok(address.connect().await?)
+    address.connect().await
 }
 
 async fn nodes(url: &str) -> Result<Vec<String>> {

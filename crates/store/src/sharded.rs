@@ -60,7 +60,7 @@ pub struct ShardOptions {
 pub struct ShardedStore {
     home: Arc<PostgresStore>,
     /// By their numbers, from 1.
-    shards: Vec<Shard>,
+    shards: Vec<Arc<Shard>>,
     /// The database of each partition.
     of: Vec<ShardNo>,
     /// Where tenants that are seen for the first time may be placed.
@@ -97,11 +97,11 @@ impl ShardedStore {
             if given.takes_tenants {
                 open.extend(given.partitions.iter().map(|partition| PartitionId(*partition)));
             }
-            all.push(Shard::new(home.clone(), registered, given, options.clone()));
+            all.push(Arc::new(Shard::new(home.clone(), registered, given, options.clone())));
         }
         open.sort_unstable();
         // One that cannot be used ends the start; one that does not answer may answer later.
-        for opened in join_all(all.iter().map(Shard::store)).await {
+        for opened in join_all(all.iter().map(|shard| shard.opened_within(shard::OPEN_MAX))).await {
             match opened {
                 Err(error @ (Error::Unusable(_) | Error::Broken(_))) => return Err(error),
                 Err(error) => tracing::warn!(%error, "one of the log's databases does not answer; its tenants wait"),
@@ -200,6 +200,11 @@ impl ShardedStore {
     }
 }
 
+/// What one of the databases says of itself, unless it takes too long.
+async fn in_time<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(LOOK_MAX, look).await.unwrap_or_else(|_| Err(Error::unavailable("it does not answer")))
+}
+
 fn unknown(partition: PartitionId) -> Error {
     Error::unavailable(format!("this node's configuration does not name partition {partition}: a shard was added"))
 }
@@ -256,7 +261,7 @@ impl Store for ShardedStore {
     }
 
     fn connections(&self) -> Option<crate::ConnectionCounts> {
-        let others = self.shards.iter().filter_map(Shard::connections);
+        let others = self.shards.iter().filter_map(|shard| shard.connections());
         others.chain(self.home.connections()).reduce(|all, one| all + one)
     }
 
@@ -264,9 +269,9 @@ impl Store for ShardedStore {
         let mut durability = self.home.durability().await?;
         let others = self.shards.iter().map(async |shard| {
             let look = async { shard.store().await?.durability().await };
-            let looked =
-                timeout(LOOK_MAX, look).await.unwrap_or_else(|_| Err(Error::unavailable("it does not answer")));
-            let warnings = looked.map_or_else(|error| vec![error.to_string()], |found| found.warnings);
+            // Anybody may read a warning; why it is not known stands in the shard's state, for operators.
+            let unknown = || vec!["how safe its acknowledgements are is not known now".to_owned()];
+            let warnings = in_time(look).await.map_or_else(|_| unknown(), |found| found.warnings);
             warnings.into_iter().map(|warning| format!("shard '{}': {warning}", shard.name)).collect::<Vec<_>>()
         });
         durability.warnings.extend(join_all(others).await.into_iter().flatten());
@@ -324,13 +329,11 @@ impl Store for ShardedStore {
     async fn shard_states(&self) -> Vec<ShardState> {
         let home = async {
             let no = ShardNo(0);
-            (no, shard::HOME.to_owned(), self.home.probe_write().await.err())
+            (no, shard::HOME.to_owned(), in_time(self.home.probe_write()).await.err())
         };
         let others = join_all(self.shards.iter().map(async |shard| {
             let probe = async { shard.store().await?.probe_write().await };
-            let probed =
-                timeout(LOOK_MAX, probe).await.unwrap_or_else(|_| Err(Error::unavailable("it does not answer")));
-            (shard.no, shard.name.clone(), probed.err())
+            (shard.no, shard.name.clone(), in_time(probe).await.err())
         }));
         let (home, others) = futures_util::join!(home, others);
         let state = |(no, name, error): (ShardNo, String, Option<Error>)| {
@@ -347,8 +350,8 @@ impl Store for ShardedStore {
         std::iter::once(home).chain(others).map(state).collect()
     }
 
-    async fn untold(&self, shard: ShardNo, limit: usize) -> Result<Vec<(i64, String)>> {
-        self.at(shard).await?.own_untold(limit).await
+    async fn untold(&self, shard: ShardNo, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
+        self.at(shard).await?.own_untold(after, limit).await
     }
 
     async fn told(&self, shard: ShardNo, nos: &[i64]) -> Result<()> {
@@ -411,7 +414,7 @@ impl Store for ShardedStore {
 
     async fn close(&self) {
         self.home.close().await;
-        join_all(self.shards.iter().map(Shard::close)).await;
+        join_all(self.shards.iter().map(|shard| shard.close())).await;
     }
 }
 

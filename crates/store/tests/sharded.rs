@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_event::log::{AppendKeys, AppendPlan};
 use tidings_event::{PartitionId, Position, Revision, Sequence, TenantId};
@@ -156,6 +157,12 @@ async fn a_database_that_is_down_takes_its_own_partitions_down_and_no_others() {
             states.iter().filter(|state| state.problem.is_some()).map(|state| state.name.as_str()).collect();
         assert_eq!(down, ["b"]);
         store.keep_attempts(here.created_at, here.created_at).await.expect("the others have room");
+        // Anybody may read the warnings.
+        let warnings = store.durability().await.unwrap().warnings;
+        assert!(
+            warnings.contains(&"shard 'b': how safe its acknowledgements are is not known now".to_owned()),
+            "{warnings:?}"
+        );
     }
 
     away.restart();
@@ -167,8 +174,64 @@ async fn a_database_that_is_down_takes_its_own_partitions_down_and_no_others() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("the database is opened");
+    tokio::time::timeout(PATIENCE, opened).await.expect("the database is opened");
     assert_eq!(late.routing(PartitionId(2), Revision(0)).await.unwrap().revision, Revision(0));
+}
+
+/// Longer than anything here takes; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, answer).await.expect("an answer")
+}
+
+async fn down(store: &dyn Store) -> Vec<String> {
+    let states = in_time(store.shard_states()).await;
+    states.into_iter().filter(|state| state.problem.is_some()).map(|state| state.name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_is_told_and_keeps_nobody_waiting_for_it() {
+    let hanging = Postgres::start();
+    for home_hangs in [true, false] {
+        let server = Postgres::shared();
+        let home = if home_hangs { hanging.database().await } else { server.database().await };
+        let b = if home_hangs { server.database().await } else { hanging.database().await };
+        // So that who connects to it gives up soon.
+        let shards = [ShardOptions { url: format!("{}?connect_timeout=1", b.url()), ..shard("b", &b, 2..4) }];
+        let store = open(&home, &shards).await.unwrap();
+        let here = store.place(&[(tenant("here"), PartitionId(0))]).await.unwrap().remove(0);
+        assert_eq!(down(&*store).await, [""; 0]);
+
+        hanging.freeze();
+        if home_hangs {
+            assert_eq!(down(&*store).await, ["home"]);
+            in_time(probe(&*store, 2)).await.expect("the shard goes on");
+            hanging.thaw();
+        } else {
+            assert_eq!(down(&*store).await, ["b"]);
+            let late = in_time(open(&home, &shards)).await.expect("home answers, and that suffices");
+            assert_eq!(down(&*late).await, ["b"]);
+            in_time(probe(&*late, 0)).await.expect("home goes on");
+            assert_eq!(in_time(late.tenant(&here.id)).await.unwrap().unwrap(), here);
+            // Nobody stands in a queue behind the one who tries to open it.
+            let calls = (0..50).map(|_| async {
+                let refused = late.tail(PartitionId(2), Position(0), ALL).await;
+                assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+            });
+            in_time(futures_util::future::join_all(calls)).await;
+            hanging.thaw();
+            let opened = async {
+                while late.tail(PartitionId(2), Position(0), ALL).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            in_time(opened).await;
+            assert_eq!(down(&*late).await, [""; 0]);
+        }
+        let back = async { while !down(&*store).await.is_empty() {} };
+        in_time(back).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +240,13 @@ async fn a_move_that_would_fence_nobody_or_leave_something_behind_is_not_made() 
     let store = open(&database, &[]).await.unwrap();
     let acme = store.place(&[(tenant("acme"), PartitionId(0))]).await.unwrap().remove(0);
     let admin = database.connect().await;
-    let sql = format!("INSERT INTO tidings.lanes VALUES (0, 1, {}, 0)", acme.no.get());
+    let no = acme.no.get();
+    let sql = format!(
+        "INSERT INTO tidings.endpoints (id, tenant_no, partition, revision, status, url, selections, settings, secrets, \
+         created_at, updated_at) VALUES ('ep', {no}, 0, 1, 'active', '', \
+         '[{{\"after\":0,\"position\":0,\"types\":[]}}]', '', '', 0, 0); \
+         INSERT INTO tidings.lanes SELECT 0, no, {no}, 0 FROM tidings.endpoints"
+    );
     admin.batch_execute(&sql).await.unwrap();
     admin
         .batch_execute(

@@ -23,6 +23,7 @@ use crate::metrics as names;
 use crate::pump::sleep_unless;
 use crate::ring::FeedEvent;
 use crate::tail::{Mark, Stretch};
+use crate::tail::head;
 use crate::watch;
 
 /// Events, and about so many bytes, that are written together; as many are under way at once.
@@ -173,8 +174,7 @@ impl Publisher {
     /// Finds where to go on; returns the number of the stream's last message.
     async fn begin(&mut self, token: &CancellationToken) -> Result<u64, Stopped> {
         let end = self.means.bus.end(self.partition).await?;
-        let heads = self.means.store.heads().await?;
-        let head = heads.get(self.partition.0 as usize).map(|head| head.position).unwrap_or_default();
+        let head = head(&*self.means.store, self.partition).await?.position;
         match end.last {
             Last::Event { position, digest } if self.log_says(position, digest).await? => {
                 self.published = position;

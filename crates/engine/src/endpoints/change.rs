@@ -12,6 +12,7 @@ use crate::append::now;
 use crate::feed::Feeds;
 use crate::places::Place;
 use crate::system::{self, Fact};
+use crate::tail::head;
 
 /// Facts that one change may tell.
 const FACTS_MAX: usize = 2;
@@ -104,9 +105,7 @@ impl Endpoints {
     /// Tells the router of changes that were made without a row that says at which revision.
     pub(super) async fn note(&self, place: Place) {
         // A hint: where it fails, the router finds out by itself.
-        if let Ok(heads) = self.feeds().store.heads().await
-            && let Some(head) = heads.get(place.partition.0 as usize)
-        {
+        if let Ok(head) = head(&*self.feeds().store, place.partition).await {
             self.feeds().tail.note(place.partition, head.revision);
         }
     }

@@ -2,15 +2,16 @@
 
 use futures_util::StreamExt;
 use tidings_bus::{Bus, Entry, Last, event_subject};
-use tidings_engine::Options;
+use tidings_engine::{Engine, Options};
 use tidings_event::{EventType, PartitionId, Revision};
-use tidings_store::ReadLimit;
-use tidings_testkit::Nats;
+use tidings_store::sharded::ShardOptions;
+use tidings_store::{ReadLimit, ShardNo, StoreOptions, open_sharded};
+use tidings_testkit::{Nats, Postgres};
 use tokio::time::timeout;
 
 use crate::broken::{Broken, Ear};
 use crate::on_both;
-use crate::support::{Log, PATIENCE, event, numbered, tenant};
+use crate::support::{Log, PATIENCE, event, no_source, numbered, tenant};
 use crate::world::{
     client, connected, logged, nats_bus, node, node_over, partition_of, prefix, stream, told, until, until_told,
 };
@@ -254,4 +255,28 @@ async fn publish_rest(bus: &dyn Bus, store: &dyn tidings_store::Store, partition
     let entries: Vec<Entry<'_>> =
         slice.events.iter().zip(&json).map(|(recorded, json)| Entry { recorded, json }).collect();
     bus.publish(partition, end.message, Revision(0), &entries).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_down_does_not_keep_the_partitions_of_others_from_being_published() {
+    let away = Postgres::start();
+    let (home, b) = (Postgres::shared().database().await, away.database().await);
+    let shard = ShardOptions { name: "b".to_owned(), url: b.url(), partitions: (2..4).collect(), takes_tenants: false };
+    let mut options = StoreOptions::default();
+    options.postgres.partitions = 2;
+    let open = async || open_sharded(&home.url(), std::slice::from_ref(&shard), options.clone()).await.unwrap();
+    open().await.close().await;
+    away.kill9();
+    for program in Nats::programs() {
+        let nats = Nats::start_program(&program, "");
+        let store = open().await;
+        let before = store.heads_of(ShardNo(0)).await.unwrap();
+        let bus = nats_bus(&nats, store.log().id).await;
+        let engine = Engine::start(store.clone(), vec![no_source()], Options { bus: Some(bus), ..Options::default() });
+        let engine = engine.await.unwrap();
+        engine.append(numbered("acme", 20)).await.unwrap();
+        let partition = partition_of(&engine, "acme").await;
+        until_told(&nats, &*store, partition, before[partition.0 as usize].1.position.get()).await;
+        engine.shutdown().await;
+    }
 }

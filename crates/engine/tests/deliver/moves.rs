@@ -10,7 +10,7 @@ use tidings_event::PartitionId;
 
 use crate::bench::{ACME, Bench, endpoint, options};
 use crate::receiver::{React, Receiver, order};
-use crate::support::{Log, PAGE, PATIENCE, event, numbered, tenant};
+use crate::support::{Log, PAGE, PATIENCE, administrator, event, numbered, tenant};
 
 fn strict(url: &str) -> NewEndpoint {
     let settings = EndpointSettings { ordering: Ordering::Strict, ..EndpointSettings::default() };
@@ -26,7 +26,7 @@ fn first_seen(sequences: &[u64]) -> Vec<u64> {
 async fn move_to(bench: &Bench, partition: u32) {
     let asked = async {
         loop {
-            match bench.engine.move_tenant(&tenant(ACME), PartitionId(partition)).await {
+            match bench.engine.move_tenant(&administrator(), &tenant(ACME), PartitionId(partition)).await {
                 Ok(MoveOutcome::Moved { .. } | MoveOutcome::Already) => return,
                 Ok(MoveOutcome::Later) => tokio::time::sleep(Duration::from_millis(20)).await,
                 Ok(other) => panic!("{other:?}"),

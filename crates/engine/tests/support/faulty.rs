@@ -34,7 +34,7 @@ pub enum Failure {
 }
 
 pub struct FaultyStore {
-    inner: Arc<dyn Store>,
+    inner: Mutex<Arc<dyn Store>>,
     /// What the next appends do; after these they succeed.
     failures: Mutex<VecDeque<Failure>>,
     /// Each append takes one; plenty unless held.
@@ -60,6 +60,11 @@ pub struct FaultyStore {
     pub beats: watch::Sender<usize>,
     /// While set, no heartbeat can be written.
     pub mute: AtomicBool,
+    /// While set, no head can be read; and how often one could not.
+    pub deaf: AtomicBool,
+    unheard: watch::Sender<usize>,
+    /// To this partition nothing can be appended.
+    pub down: Mutex<Option<PartitionId>>,
     /// Each commit of a router takes one; plenty unless held.
     route_gate: Semaphore,
     routes_waiting: watch::Sender<usize>,
@@ -83,7 +88,7 @@ const PLENTY: usize = 1_000_000;
 impl FaultyStore {
     pub fn over(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self {
-            inner,
+            inner: Mutex::new(inner),
             failures: Mutex::default(),
             gate: Semaphore::new(PLENTY),
             waiting: AtomicUsize::new(0),
@@ -103,6 +108,9 @@ impl FaultyStore {
             fenced: watch::Sender::default(),
             beats: watch::Sender::default(),
             mute: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+            unheard: watch::Sender::default(),
+            down: Mutex::default(),
             aside_failures: Mutex::default(),
             revisions: watch::Sender::default(),
             catalog_down: AtomicBool::new(false),
@@ -110,6 +118,20 @@ impl FaultyStore {
             quarantine_max: AtomicUsize::new(usize::MAX),
             asides: AtomicUsize::new(0),
         })
+    }
+
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.lock().clone()
+    }
+
+    /// From now on another store answers, as after a failover.
+    pub fn fail_over_to(&self, store: Arc<dyn Store>) {
+        *self.inner.lock() = store;
+    }
+
+    /// Waits until heads could not be read.
+    pub async fn unheard(&self) {
+        self.unheard.subscribe().wait_for(|times| *times > 0).await.expect("the sender is ours");
     }
 
     pub fn fail_next(&self, failure: Failure) {
@@ -195,36 +217,36 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     fn backend(&self) -> Backend {
-        self.inner.backend()
+        self.inner().backend()
     }
 
     fn connections(&self) -> Option<tidings_store::ConnectionCounts> {
-        self.inner.connections()
+        self.inner().connections()
     }
 
     fn log(&self) -> LogInfo {
-        self.inner.log()
+        self.inner().log()
     }
 
     async fn durability(&self) -> Result<Durability> {
-        self.inner.durability().await
+        self.inner().durability().await
     }
 
     async fn probe_write(&self) -> Result<()> {
-        self.inner.probe_write().await
+        self.inner().probe_write().await
     }
 
     async fn place(&self, tenants: &[(TenantId, PartitionId)]) -> Result<Vec<TenantRow>> {
-        self.inner.place(tenants).await
+        self.inner().place(tenants).await
     }
 
     async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRow>> {
         self.tenants.fetch_add(1, Ordering::SeqCst);
-        Ok(self.inner.tenant(tenant).await?.map(|row| self.pretend(row)))
+        Ok(self.inner().tenant(tenant).await?.map(|row| self.pretend(row)))
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantRow>> {
-        self.inner.tenants(after, limit).await
+        self.inner().tenants(after, limit).await
     }
 
     async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
@@ -238,12 +260,15 @@ impl Store for FaultyStore {
         {
             return Err(Error::Broken("as the test asked".to_owned()));
         }
+        if *self.down.lock() == Some(partition) {
+            return Err(Self::lost(false));
+        }
         let failure = self.failures.lock().pop_front();
         match failure {
-            None => self.inner.append(partition, keys, decide).await,
+            None => self.inner().append(partition, keys, decide).await,
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {
-                self.inner.append(partition, keys, decide).await?;
+                self.inner().append(partition, keys, decide).await?;
                 Err(Self::lost(true))
             }
             Some(Failure::Panic) => panic!("as the test asked"),
@@ -251,24 +276,28 @@ impl Store for FaultyStore {
     }
 
     async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
-        let slice = self.inner.tail(partition, after, limit).await?;
+        let slice = self.inner().tail(partition, after, limit).await?;
         self.tailed.fetch_add(slice.events.len(), Ordering::SeqCst);
         Ok(slice)
     }
 
     async fn heads(&self) -> Result<Vec<Head>> {
+        if self.deaf.load(Ordering::SeqCst) {
+            self.unheard.send_modify(|times| *times += 1);
+            return Err(Self::lost(false));
+        }
         let lost = self.lost.load(Ordering::SeqCst);
         let shorten = |head: Head| Head { position: Position(head.position.get().saturating_sub(lost)), ..head };
-        Ok(self.inner.heads().await?.into_iter().map(shorten).collect())
+        Ok(self.inner().heads().await?.into_iter().map(shorten).collect())
     }
 
     async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<tidings_store::MoveOutcome> {
-        self.inner.move_tenant(tenant, to).await
+        self.inner().move_tenant(tenant, to).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
         self.feeds.fetch_add(1, Ordering::SeqCst);
-        let mut slice = self.inner.feed(tenant, after, limit).await?;
+        let mut slice = self.inner().feed(tenant, after, limit).await?;
         slice.floor = slice.floor.max(Sequence(self.floor.load(Ordering::SeqCst)));
         if after < slice.floor {
             slice.events.clear();
@@ -277,40 +306,40 @@ impl Store for FaultyStore {
     }
 
     async fn sequence_before(&self, tenant: TenantNo, moment: Timestamp) -> Result<Sequence> {
-        self.inner.sequence_before(tenant, moment).await
+        self.inner().sequence_before(tenant, moment).await
     }
 
     async fn event(&self, tenant: TenantNo, id: &EventId) -> Result<Option<Recorded>> {
-        self.inner.event(tenant, id).await
+        self.inner().event(tenant, id).await
     }
 
     async fn search(&self, tenant: TenantNo, search: &Search) -> Result<Vec<Recorded>> {
         self.searches.fetch_add(1, Ordering::SeqCst);
-        self.inner.search(tenant, search).await
+        self.inner().search(tenant, search).await
     }
 
     async fn caused_by(&self, tenant: TenantNo, causes: &[Text], limit: usize) -> Result<Vec<Recorded>> {
-        self.inner.caused_by(tenant, causes, limit).await
+        self.inner().caused_by(tenant, causes, limit).await
     }
 
     async fn insert_key(&self, key: &KeyRow) -> Result<()> {
-        self.inner.insert_key(key).await
+        self.inner().insert_key(key).await
     }
 
     async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>> {
-        self.inner.key_by_hash(hash).await
+        self.inner().key_by_hash(hash).await
     }
 
     async fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeyRow>> {
-        self.inner.keys(after, limit).await
+        self.inner().keys(after, limit).await
     }
 
     async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<Option<KeyRow>> {
-        self.inner.revoke_key(id, at).await
+        self.inner().revoke_key(id, at).await
     }
 
     async fn close(&self) {
-        self.inner.close().await;
+        self.inner().close().await;
     }
 }
 
@@ -324,27 +353,27 @@ impl DeliveryStore for FaultyStore {
         decide: DecideEndpoint,
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
-        self.inner.change_endpoint(partition, tenant, id, decide, appends).await
+        self.inner().change_endpoint(partition, tenant, id, decide, appends).await
     }
 
     async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
-        self.inner.endpoint(tenant, id).await
+        self.inner().endpoint(tenant, id).await
     }
 
     async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
-        self.inner.endpoints(tenant, after, limit).await
+        self.inner().endpoints(tenant, after, limit).await
     }
 
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
-        self.inner.all_endpoints(after, limit).await
+        self.inner().all_endpoints(after, limit).await
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
-        self.inner.router_state(partition).await
+        self.inner().router_state(partition).await
     }
 
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
-        self.inner.routing(partition, after).await
+        self.inner().routing(partition, after).await
     }
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
@@ -353,7 +382,7 @@ impl DeliveryStore for FaultyStore {
         let failure = self.route_failures.lock().pop_front();
         match failure {
             None => {
-                let outcome = self.inner.commit_route(commit, appends).await;
+                let outcome = self.inner().commit_route(commit, appends).await;
                 if matches!(outcome, Ok(RouteOutcome::Fenced)) {
                     self.fenced.send_modify(|times| *times += 1);
                 }
@@ -361,7 +390,7 @@ impl DeliveryStore for FaultyStore {
             }
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {
-                self.inner.commit_route(commit, appends).await?;
+                self.inner().commit_route(commit, appends).await?;
                 Err(Self::lost(true))
             }
             Some(Failure::Panic) => panic!("as the test asked"),
@@ -369,11 +398,11 @@ impl DeliveryStore for FaultyStore {
     }
 
     async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
-        self.inner.attempts(endpoint, query).await
+        self.inner().attempts(endpoint, query).await
     }
 
     async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
-        self.inner.dead_letters(tenant, query).await
+        self.inner().dead_letters(tenant, query).await
     }
 
     async fn settle_dead(
@@ -383,19 +412,19 @@ impl DeliveryStore for FaultyStore {
         query: &DeadQuery,
         fate: DeadFate,
     ) -> Result<Vec<(EndpointNo, Sequence)>> {
-        self.inner.settle_dead(partition, tenant, query, fate).await
+        self.inner().settle_dead(partition, tenant, query, fate).await
     }
 
     async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
-        self.inner.retry(lane, sequence).await
+        self.inner().retry(lane, sequence).await
     }
 
     async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
-        self.inner.dead(endpoint, sequence).await
+        self.inner().dead(endpoint, sequence).await
     }
 
     async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
-        self.inner.delivery(endpoint).await
+        self.inner().delivery(endpoint).await
     }
 
     async fn insert_replay(
@@ -404,23 +433,23 @@ impl DeliveryStore for FaultyStore {
         row: ReplayRow,
         running_max: u64,
     ) -> Result<Option<ReplayRow>> {
-        self.inner.insert_replay(partition, row, running_max).await
+        self.inner().insert_replay(partition, row, running_max).await
     }
 
     async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
-        self.inner.cancel_replay(partition, no, at).await
+        self.inner().cancel_replay(partition, no, at).await
     }
 
     async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
-        self.inner.replay(endpoint, id).await
+        self.inner().replay(endpoint, id).await
     }
 
     async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
-        self.inner.replays(endpoint, before, limit).await
+        self.inner().replays(endpoint, before, limit).await
     }
 
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-        self.inner.keep_attempts(now, keep_from).await
+        self.inner().keep_attempts(now, keep_from).await
     }
 }
 
@@ -429,20 +458,20 @@ impl CatalogStore for FaultyStore {
     async fn catalog_revision(&self) -> Result<CatalogRevision> {
         self.revisions.send_modify(|times| *times += 1);
         self.read_catalog()?;
-        self.inner.catalog_revision().await
+        self.inner().catalog_revision().await
     }
 
     async fn catalog(&self, after: CatalogRevision, limit: usize) -> Result<CatalogSlice> {
         self.read_catalog()?;
-        self.inner.catalog(after, limit).await
+        self.inner().catalog(after, limit).await
     }
 
     async fn catalog_history(&self, query: &HistoryQuery) -> Result<HistorySlice> {
-        self.inner.catalog_history(query).await
+        self.inner().catalog_history(query).await
     }
 
     async fn catalog_newest(&self, kind: &str, name: &str) -> Result<Vec<EntryRow>> {
-        self.inner.catalog_newest(kind, name).await
+        self.inner().catalog_newest(kind, name).await
     }
 
     async fn change_catalog(
@@ -453,7 +482,7 @@ impl CatalogStore for FaultyStore {
         at: Timestamp,
         appends: Vec<Append>,
     ) -> Result<CatalogOutcome> {
-        self.inner.change_catalog(expected, changes, by, at, appends).await
+        self.inner().change_catalog(expected, changes, by, at, appends).await
     }
 
     async fn put_aside(&self, events: &[Aside], tenant_max: usize) -> Result<bool> {
@@ -462,10 +491,10 @@ impl CatalogStore for FaultyStore {
         let failure = self.aside_failures.lock().pop_front();
         match failure {
             None if self.quarantine_full.load(Ordering::SeqCst) => Ok(false),
-            None => self.inner.put_aside(events, tenant_max).await,
+            None => self.inner().put_aside(events, tenant_max).await,
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {
-                self.inner.put_aside(events, tenant_max).await?;
+                self.inner().put_aside(events, tenant_max).await?;
                 Err(Self::lost(true))
             }
             Some(Failure::Panic) => panic!("as the test asked"),
@@ -473,20 +502,20 @@ impl CatalogStore for FaultyStore {
     }
 
     async fn aside(&self, tenant: &TenantId, query: &AsideQuery) -> Result<Vec<Aside>> {
-        self.inner.aside(tenant, query).await
+        self.inner().aside(tenant, query).await
     }
 
     async fn aside_one(&self, tenant: &TenantId, no: i64) -> Result<Option<Aside>> {
-        self.inner.aside_one(tenant, no).await
+        self.inner().aside_one(tenant, no).await
     }
 
     async fn clear_aside(&self, tenant: &TenantId, nos: &[i64]) -> Result<u64> {
         let failure = self.aside_failures.lock().pop_front();
         match failure {
-            None => self.inner.clear_aside(tenant, nos).await,
+            None => self.inner().clear_aside(tenant, nos).await,
             Some(Failure::BeforeCommit) => Err(Self::lost(false)),
             Some(Failure::AfterCommit) => {
-                self.inner.clear_aside(tenant, nos).await?;
+                self.inner().clear_aside(tenant, nos).await?;
                 Err(Self::lost(true))
             }
             Some(Failure::Panic) => panic!("as the test asked"),
@@ -494,41 +523,41 @@ impl CatalogStore for FaultyStore {
     }
 
     async fn marks(&self, tenant: TenantNo, query: &MarkQuery) -> Result<Vec<MarkRow>> {
-        self.inner.marks(tenant, query).await
+        self.inner().marks(tenant, query).await
     }
 
     async fn observe(&self, seen: &[ObservedRow], rows_max: usize) -> Result<()> {
-        self.inner.observe(seen, rows_max).await
+        self.inner().observe(seen, rows_max).await
     }
 
     async fn observed(&self, event_type: Option<&EventType>, limit: usize) -> Result<Vec<ObservedRow>> {
-        self.inner.observed(event_type, limit).await
+        self.inner().observed(event_type, limit).await
     }
 }
 
 #[async_trait]
 impl tidings_store::QuotaStore for FaultyStore {
-    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaRow> {
-        self.inner.put_quota(row).await
+    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaOutcome> {
+        self.inner().put_quota(row).await
     }
 
     async fn quota(&self, tenant: &TenantId) -> Result<Option<tidings_store::QuotaRow>> {
-        self.inner.quota(tenant).await
+        self.inner().quota(tenant).await
     }
 
     async fn quotas(&self, after: tidings_store::QuotaRevision, limit: usize) -> Result<tidings_store::QuotaSlice> {
-        self.inner.quotas(after, limit).await
+        self.inner().quotas(after, limit).await
     }
 }
 
 #[async_trait]
 impl LeaseStore for FaultyStore {
     fn shards(&self) -> u16 {
-        self.inner.shards()
+        self.inner().shards()
     }
 
     fn shard_of(&self, role: LeaseRole, slot: &Slot) -> ShardNo {
-        self.inner.shard_of(role, slot)
+        self.inner().shard_of(role, slot)
     }
 
     async fn beat(&self, shard: ShardNo, beat: &Beat, ttl: Duration) -> Result<Vec<Member>> {
@@ -536,11 +565,11 @@ impl LeaseStore for FaultyStore {
         if self.mute.load(Ordering::SeqCst) {
             return Err(Self::lost(false));
         }
-        self.inner.beat(shard, beat, ttl).await
+        self.inner().beat(shard, beat, ttl).await
     }
 
     async fn leave(&self, shard: ShardNo, node: &str, boot: Boot) -> Result<()> {
-        self.inner.leave(shard, node, boot).await
+        self.inner().leave(shard, node, boot).await
     }
 
     async fn claim(
@@ -551,22 +580,22 @@ impl LeaseStore for FaultyStore {
         boot: Boot,
         ttl: Duration,
     ) -> Result<Option<Claim>> {
-        self.inner.claim(role, slot, node, boot, ttl).await
+        self.inner().claim(role, slot, node, boot, ttl).await
     }
 
     async fn release(&self, role: LeaseRole, slot: &Slot, epoch: Epoch) -> Result<()> {
-        self.inner.release(role, slot, epoch).await
+        self.inner().release(role, slot, epoch).await
     }
 
     async fn advance(&self, role: LeaseRole, slot: &Slot, epoch: Epoch, checkpoint: Position) -> Result<bool> {
-        self.inner.advance(role, slot, epoch, checkpoint).await
+        self.inner().advance(role, slot, epoch, checkpoint).await
     }
 
     async fn leases(&self, shard: ShardNo) -> Result<Vec<LeaseRow>> {
-        self.inner.leases(shard).await
+        self.inner().leases(shard).await
     }
 
     async fn master_check(&self, check: &[u8; 32], replace: bool) -> Result<bool> {
-        self.inner.master_check(check, replace).await
+        self.inner().master_check(check, replace).await
     }
 }

@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use tidings_engine::MoveOutcome;
-use tidings_event::{ErrorCode, PartitionId};
+use tidings_event::{ErrorCode, PartitionId, Violation, violation_code};
 
 use super::put_limits::tenant;
 use crate::app::App;
 use crate::auth::{Admin, Params};
 use crate::endpoints::body;
 use crate::failure::Failure;
-use crate::members::{Members, Report};
+use crate::members::{Members, Report, refusal};
 use crate::{json, wire};
 
 crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTooLarge, ContentTypeUnsupported,
@@ -22,7 +22,7 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTo
 ///
 /// Everything goes on meanwhile. What is appended from now on goes to the other partition, under the sequences that
 /// follow; what is in the log stays where it is, and readers notice nothing. Deliveries to the tenant's endpoints stand
-/// still for a moment, and what was under way may be sent again. It does one bounded step; repeat it until `done` says
+/// still for a moment, and what was under way may be sent again. `tidings.tenant.moved` tells of it. It does one bounded step; repeat it until `done` says
 /// that the tenant lives there. Whatever comes of a call, it can be made again.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/move", tag = "tenants", operation_id = "move_tenant",
@@ -33,7 +33,7 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTo
 )]
 pub(crate) async fn move_tenant(
     State(app): State<App>,
-    _admin: Admin,
+    admin: Admin,
     params: Params,
     headers: HeaderMap,
     content: Body,
@@ -42,30 +42,25 @@ pub(crate) async fn move_tenant(
     let content = body(&app, &headers, content, false).await?;
     let mut report = Report::new(ErrorCode::RequestInvalid);
     let mut members = Members::of_body(&content.bytes, false, &mut report)?;
-    let partition: Option<u32> = members.take("partition", &mut report).value();
+    let partition: Option<u32> = members.require("partition", &mut report);
     members.finish(&[], &mut report);
-    let refused = |reason: &str| {
-        let mut report = Report::new(ErrorCode::RequestInvalid);
-        report.add("/partition".to_owned(), "number_out_of_range", reason.to_owned());
-        report.finish()
-    };
+    let Some(partition) = partition else { return Err(report.refused()) };
     report.finish()?;
-    let Some(partition) = partition else {
-        refused("is missing")?;
-        return Err(Failure::new(ErrorCode::RequestInvalid, "The partition is missing."));
+    let refused = |reason: &str| {
+        let path = "/partition".to_owned();
+        let violation = Violation { path, code: violation_code::NUMBER_OUT_OF_RANGE, message: reason.to_owned() };
+        Err(refusal(ErrorCode::RequestInvalid, vec![violation]))
     };
-    let moved = match app.engine.move_tenant(&tenant, PartitionId(partition)).await? {
+    let (moved, done) = match app.engine.move_tenant(&admin.who(), &tenant, PartitionId(partition)).await? {
         MoveOutcome::NoTenant => return Err(Failure::new(ErrorCode::TenantNotFound, "The tenant has no events yet.")),
-        MoveOutcome::NoPartition => refused("there is no such partition").map(|()| (false, false))?,
+        MoveOutcome::NoPartition => return refused("there is no such partition"),
         MoveOutcome::OtherDatabase => {
-            refused("lies in another database than the tenant; tenants move within a database only")
-                .map(|()| (false, false))?
+            return refused("lies in another database than the tenant; tenants move within a database only");
         }
-        MoveOutcome::Fixed => refused("this tenant is the system's own, and stays").map(|()| (false, false))?,
+        MoveOutcome::Fixed => return refused("this tenant is the system's own, and stays"),
         MoveOutcome::Already => (false, true),
         MoveOutcome::Moved { .. } => (true, true),
         MoveOutcome::Later => (false, false),
     };
-    let (moved, done) = moved;
     json::answer(StatusCode::OK, &wire::Move { tenant: tenant.to_string(), partition, moved, done })
 }

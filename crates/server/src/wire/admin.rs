@@ -42,7 +42,7 @@ pub struct NewMove {
 }
 
 /// How far a move is.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Move {
     /// The tenant.

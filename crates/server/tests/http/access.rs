@@ -254,7 +254,7 @@ fn changes_the_catalog(operation: &Operation) -> bool {
 
 /// Whether an operation shows all tenants at once: a key that is limited to some may not.
 fn shows_all_tenants(operation: &Operation) -> bool {
-    operation.id == "list_lanes"
+    ["list_lanes", "list_nodes"].contains(&operation.id.as_str())
 }
 
 #[tokio::test]

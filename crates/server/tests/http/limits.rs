@@ -171,10 +171,31 @@ async fn an_administrator_says_what_a_tenant_may_send_and_its_readers_see_it() {
         client.delete(path).send().await.problem(403, "forbidden");
     }
 
-    for _ in 0..2 {
-        let cleared: wire::Limits = admin.delete(path).send().await.expect(200).read();
-        assert_eq!((cleared.own, cleared.in_force.events_per_s), (wire::TenantLimits::default(), 0));
+    let cleared: wire::Limits = admin.delete(path).send().await.expect(200).read();
+    assert_eq!((&cleared.own, cleared.in_force.events_per_s), (&wire::TenantLimits::default(), 0));
+    assert_eq!(admin.delete(path).send().await.expect(200).read::<wire::Limits>(), cleared);
+}
+
+#[tokio::test]
+async fn limits_that_are_what_they_were_change_nothing_and_are_not_told() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let path = "/v1/tenants/acme/limits";
+    for nothing in [admin.delete(path), admin.put(path).json(&json!({}))] {
+        let read: wire::Limits = nothing.send().await.expect(200).read();
+        assert_eq!((read.own, read.changed_by, read.changed_at), (wire::TenantLimits::default(), None, None));
     }
+    let mut changes = 0;
+    for body in [json!({"events_per_s": 7}), json!({"events_per_s": 8}), json!({})] {
+        let set: wire::Limits = admin.put(path).json(&body).send().await.expect(200).read();
+        changes += 1;
+        for again in [admin.put(path).json(&body), admin.get(path)] {
+            assert_eq!(again.send().await.expect(200).read::<wire::Limits>(), set);
+        }
+    }
+    let feed = admin.get("/v1/tenants/$system/feed?from=start").query("types", "tidings.tenant.limits_changed");
+    let told = feed.send().await.expect(200).json();
+    assert_eq!(told["events"].as_array().unwrap().len(), changes, "{told}");
 }
 
 #[tokio::test]

@@ -84,8 +84,18 @@ impl Address {
         Ok(Self { config, tls: Some(MakeRustlsConnect::new(tls)), pooled })
     }
 
-    /// Opens a connection of its own, driven by a task that ends with it.
-    pub(crate) async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    /// Opens a connection of its own, driven by a task that ends with it. A server that takes connections and says
+    /// nothing, as one that hangs does, is not waited for; the driver's own limit ends before the server's first word.
+    pub(crate) async fn connect(&self) -> crate::Result<Client> {
+        let each = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        let hosts = u32::try_from(self.config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
+        match tokio::time::timeout(each.saturating_mul(2).saturating_mul(hosts), self.try_connect()).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(crate::Error::unavailable("the database does not answer")),
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Client, tokio_postgres::Error> {
         // The two kinds of connection are different types, so each is driven where it is made. An error of the
         // driver reaches whoever uses the client.
         match &self.tls {

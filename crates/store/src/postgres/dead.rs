@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::append::LOCK;
 use super::flight::{Flight, Param, params};
-use super::moves::{LIVES, elsewhere};
+use super::moves::{LIVES, moved_or_failed};
 use super::pool::Lease;
 use super::read::number;
 use super::routers;
@@ -162,7 +162,7 @@ pub(super) async fn settle(
     flight.add(&lease, LIVES, params![tenant.get(), number]).await?;
     let settled = flight.add(&lease, sql, params).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, Some(tenant)))?;
+    let answers = flight.send(&lease).await.map_err(|failure| moved_or_failed(failure, Some(tenant)))?;
     lease.done();
     let key = |row: &Row| Ok((EndpointNo(row.try_get(0)?), Sequence(unsigned(row.try_get(1)?)?)));
     Ok(encoding::in_order(answers[settled].iter().map(key).collect::<Result<_>>()?))

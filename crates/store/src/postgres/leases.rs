@@ -120,7 +120,7 @@ impl LeaseStore for PostgresStore {
 
     async fn leases(&self, _shard: ShardNo) -> Result<Vec<LeaseRow>> {
         let rows = self.connections.reader().await?.query(LIST, &[]).await?;
-        Ok(in_order(rows.iter().map(row).collect::<Result<_>>()?))
+        Ok(in_order(rows.iter().filter_map(|found| row(found).transpose()).collect::<Result<_>>()?))
     }
 
     async fn master_check(&self, check: &[u8; 32], replace: bool) -> Result<bool> {
@@ -200,16 +200,17 @@ fn member(row: &Row) -> Result<(i64, Member)> {
     Ok((row.try_get(0)?, member))
 }
 
-fn row(row: &Row) -> Result<LeaseRow> {
-    let role: &str = row.try_get(0)?;
+/// A lease; nothing where its role is of a version that knows more than this one.
+fn row(row: &Row) -> Result<Option<LeaseRow>> {
+    let Some(role) = LeaseRole::parse(row.try_get(0)?) else { return Ok(None) };
     let (node, run): (Option<String>, Option<&str>) = (row.try_get(2)?, row.try_get(3)?);
-    Ok(LeaseRow {
-        role: LeaseRole::parse(role).ok_or_else(|| corrupt("role"))?,
+    Ok(Some(LeaseRow {
+        role,
         slot: Slot::stored(row.try_get(1)?),
         owner: node.zip(run.map(boot).transpose()?),
         epoch: Epoch(unsigned(row.try_get(4)?)?),
         checkpoint: Position(unsigned(row.try_get(5)?)?),
-    })
+    }))
 }
 
 fn boot(text: &str) -> Result<Boot> {

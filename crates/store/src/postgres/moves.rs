@@ -5,7 +5,6 @@
 //! a new epoch, so that each begins again from what the store holds.
 
 use tidings_event::{PartitionId, Sequence, TenantNo};
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use super::PostgresStore;
@@ -15,6 +14,7 @@ use super::flight::{Flight, params};
 use super::pool::Lease;
 use super::read::number;
 use super::shards::PARTITION_OF;
+use crate::moves::LOST;
 use crate::row::{corrupt, unsigned};
 use crate::{Elsewhere, Error, MoveOutcome, Result};
 
@@ -42,7 +42,28 @@ pub(super) const SETTLED: &str = "\
 pub(super) const IS_READY: &str = "\
     SELECT left_at <= coalesce((SELECT checkpoint FROM tidings.leases WHERE role = 'router' AND slot = $2), 0) \
     FROM tidings.partitions WHERE id = $1";
-pub(super) const LANES: &str = "UPDATE tidings.lanes SET partition = $3 WHERE partition = $2 AND tenant_no = $1";
+
+/// The endpoints of a tenant. As an array, here and below, it is found once, and leads whatever index it is asked of.
+macro_rules! endpoints {
+    () => {
+        "ANY (ARRAY(SELECT no FROM tidings.endpoints WHERE tenant_no = $1))"
+    };
+}
+
+/// The lanes of a tenant: of its endpoints, and of their replays.
+macro_rules! lanes {
+    () => {
+        concat!(
+            "ANY (ARRAY(SELECT no FROM tidings.endpoints WHERE tenant_no = $1 UNION ALL \
+              SELECT -no FROM tidings.replays WHERE endpoint = ",
+            endpoints!(),
+            "))"
+        )
+    };
+}
+
+pub(super) const LANES: &str =
+    concat!("UPDATE tidings.lanes SET partition = $3 WHERE partition = $2 AND lane = ", lanes!());
 /// Lanes that had no row get one where they are behind the tenant's end.
 pub(super) const PUT_LANES: &str = "\
     INSERT INTO tidings.lanes (partition, lane, tenant_no, settled) \
@@ -50,20 +71,12 @@ pub(super) const PUT_LANES: &str = "\
     WHERE e.tenant_no = $1 AND e.status <> 'deleted' \
       AND $3 < (SELECT sequence FROM tidings.tenants WHERE no = $1) ON CONFLICT (partition, lane) DO NOTHING";
 
-/// The lanes of a tenant: of its endpoints, and of their replays.
-macro_rules! lanes {
-    () => {
-        "(SELECT e.no FROM tidings.endpoints e WHERE e.tenant_no = $1 UNION ALL \
-          SELECT -r.no FROM tidings.endpoints e JOIN tidings.replays r ON r.endpoint = e.no WHERE e.tenant_no = $1)"
-    };
-}
-
 pub(super) const RETRIES: &str =
-    concat!("UPDATE tidings.retries SET partition = $3 WHERE partition = $2 AND lane IN ", lanes!());
+    concat!("UPDATE tidings.retries SET partition = $3 WHERE partition = $2 AND lane = ", lanes!());
 pub(super) const CIRCUITS: &str =
-    concat!("UPDATE tidings.circuits SET partition = $3 WHERE partition = $2 AND lane IN ", lanes!());
+    concat!("UPDATE tidings.circuits SET partition = $3 WHERE partition = $2 AND lane = ", lanes!());
 pub(super) const REDRIVES: &str =
-    concat!("UPDATE tidings.redrives SET partition = $3 WHERE partition = $2 AND endpoint IN ", lanes!());
+    concat!("UPDATE tidings.redrives SET partition = $3 WHERE partition = $2 AND endpoint = ", endpoints!());
 /// Positions of selections are those of the partition: from here on, those of the other one's end.
 pub(super) const ENDPOINTS: &str = "\
     UPDATE tidings.endpoints e SET partition = $2, \
@@ -72,10 +85,11 @@ pub(super) const ENDPOINTS: &str = "\
         (SELECT to_jsonb(position) FROM tidings.partitions WHERE id = $2)) ORDER BY s.at)::text \
         FROM jsonb_array_elements(e.selections::jsonb) WITH ORDINALITY s (one, at)) \
     WHERE e.tenant_no = $1";
-pub(super) const REPLAYS: &str = "\
-    UPDATE tidings.replays SET partition = $2, \
-    revision = (SELECT revision + 1 FROM tidings.partitions WHERE id = $2) \
-    WHERE endpoint IN (SELECT no FROM tidings.endpoints WHERE tenant_no = $1)";
+pub(super) const REPLAYS: &str = concat!(
+    "UPDATE tidings.replays SET partition = $2, \
+     revision = (SELECT revision + 1 FROM tidings.partitions WHERE id = $2) WHERE endpoint = ",
+    endpoints!()
+);
 pub(super) const FENCE: &str = "\
     UPDATE tidings.leases SET epoch = epoch + 1, node = NULL, boot = NULL \
     WHERE role = 'router' AND slot = ANY ($1)";
@@ -89,13 +103,14 @@ pub(super) const PLACE: &str =
     "UPDATE tidings.tenants SET partition = $2, moves = moves + 1 WHERE no = $1 AND partition <> $2";
 /// Divides by zero where anything of the tenant is left behind, or more than one router could act on it.
 pub(super) const VERIFY: &str = concat!(
-    "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM tidings.lanes WHERE partition = $2 AND tenant_no = $1) \
-       OR EXISTS (SELECT 1 FROM tidings.retries WHERE partition = $2 AND lane IN ",
+    "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM tidings.lanes WHERE partition = $2 AND lane = ",
     lanes!(),
-    ") OR EXISTS (SELECT 1 FROM tidings.circuits WHERE partition = $2 AND lane IN ",
+    ") OR EXISTS (SELECT 1 FROM tidings.retries WHERE partition = $2 AND lane = ",
     lanes!(),
-    ") OR EXISTS (SELECT 1 FROM tidings.redrives WHERE partition = $2 AND endpoint IN ",
+    ") OR EXISTS (SELECT 1 FROM tidings.circuits WHERE partition = $2 AND lane = ",
     lanes!(),
+    ") OR EXISTS (SELECT 1 FROM tidings.redrives WHERE partition = $2 AND endpoint = ",
+    endpoints!(),
     ") OR EXISTS (SELECT 1 FROM tidings.endpoints WHERE tenant_no = $1 AND partition <> $3) \
        OR (SELECT count(*) FROM tidings.leases WHERE role = 'router' AND slot IN ($2::text, $3::text) \
            AND node IS NULL) <> 2 \
@@ -109,7 +124,7 @@ pub(super) const REPLAY_LIVES: &str =
     "SELECT 1 / (1 - count(*)) FROM tidings.replays WHERE no = $1 AND partition + 0 <> $2";
 
 /// What a flight's failure means that proved where a tenant lives.
-pub(super) fn elsewhere(failure: tokio_postgres::Error, tenant: Option<TenantNo>) -> Error {
+pub(super) fn moved_or_failed(failure: tokio_postgres::Error, tenant: Option<TenantNo>) -> Error {
     if failure.code() == Some(&SqlState::DIVISION_BY_ZERO) {
         return Error::Moved(Elsewhere(tenant.into_iter().collect()));
     }
@@ -177,7 +192,8 @@ async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOut
         lease.batch_execute("ROLLBACK").await?;
         return refusal.map_or(Ok(if is_fixed { MoveOutcome::Fixed } else { MoveOutcome::Later }), Err);
     }
-    let settled = answers[settled].first().map(|row: &Row| row.try_get(0)).transpose()?.unwrap_or(head);
+    // Without it nobody can say what was delivered, and to say that all was would lose it.
+    let settled = answers[settled].first().ok_or_else(|| Error::Broken(LOST.to_owned()))?.try_get(0)?;
     write(lease, tenant, (from, into), (settled, head)).await?;
     let from = u32::try_from(from).map_err(|_| corrupt("partition"))?;
     Ok(MoveOutcome::Moved { from: PartitionId(from), head: Sequence(unsigned(head)?) })

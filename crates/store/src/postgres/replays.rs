@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use super::append::LOCK;
 use super::flight::{Flight, params};
-use super::moves::{LIVES, REPLAY_LIVES, elsewhere};
+use super::moves::{LIVES, REPLAY_LIVES, moved_or_failed};
 use super::pool::Lease;
 use super::read::number;
 use crate::row::{corrupt, signed, unsigned};
@@ -105,7 +105,7 @@ pub(super) async fn insert(
     ];
     let stored = flight.add(&lease, INSERT, params).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, Some(new.tenant_no)))?;
+    let answers = flight.send(&lease).await.map_err(|failure| moved_or_failed(failure, Some(new.tenant_no)))?;
     lease.done();
     answers[stored].first().map(row).transpose()
 }
@@ -124,7 +124,7 @@ pub(super) async fn cancel(
     flight.add(&lease, CANCEL, params![no.get(), number, at.as_micros()]).await?;
     let found = flight.add(&lease, BY_NO, params![no.get(), number]).await?;
     flight.simple("COMMIT");
-    let answers = flight.send(&lease).await.map_err(|failure| elsewhere(failure, None))?;
+    let answers = flight.send(&lease).await.map_err(|failure| moved_or_failed(failure, None))?;
     lease.done();
     answers[found].first().map(row).transpose()
 }

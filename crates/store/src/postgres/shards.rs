@@ -32,7 +32,7 @@ pub(super) const ADOPT: &str = "\
     ON CONFLICT DO NOTHING";
 pub(super) const PARTITION_OF: &str = "SELECT partition FROM tidings.tenants WHERE no = $1";
 pub(super) const HEADS: &str = "SELECT id, position, revision, moves FROM tidings.partitions ORDER BY id";
-pub(super) const UNTOLD: &str = "SELECT no, event FROM tidings.untold ORDER BY no LIMIT $1";
+pub(super) const UNTOLD: &str = "SELECT no, event FROM tidings.untold WHERE no > $1 ORDER BY no LIMIT $2";
 pub(super) const TOLD: &str = "DELETE FROM tidings.untold WHERE no = ANY ($1)";
 pub(super) const INSERT_UNTOLD: &str = "INSERT INTO tidings.untold (event) SELECT * FROM unnest($1::text[])";
 
@@ -192,9 +192,9 @@ impl PostgresStore {
         self.connections.reader().await?.query(HEADS, &[]).await?.iter().map(head).collect()
     }
 
-    pub(crate) async fn own_untold(&self, limit: usize) -> Result<Vec<(i64, String)>> {
+    pub(crate) async fn own_untold(&self, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.connections.reader().await?.query(UNTOLD, &[&limit]).await?;
+        let rows = self.connections.reader().await?.query(UNTOLD, &[&after, &limit]).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 

@@ -7,8 +7,8 @@ use tidings_event::{Epoch, Position, TenantId};
 
 use super::ShardedStore;
 use crate::{
-    Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, QuotaRevision, QuotaRow, QuotaSlice, QuotaStore,
-    Result, ShardNo, Slot,
+    Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, QuotaOutcome, QuotaRevision, QuotaRow, QuotaSlice,
+    QuotaStore, Result, ShardNo, Slot,
 };
 
 #[async_trait]
@@ -62,7 +62,7 @@ impl LeaseStore for ShardedStore {
 
 #[async_trait]
 impl QuotaStore for ShardedStore {
-    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaRow> {
+    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaOutcome> {
         self.home.put_quota(row).await
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tidings_event::LogId;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::ShardOptions;
@@ -18,8 +19,11 @@ use crate::{Error, Result, ShardNo, Store};
 pub(super) const HOME: &str = "home";
 /// How long the last failure to open is answered with, so that a database that is down costs its callers no wait.
 const REST: Duration = Duration::from_secs(1);
-/// How long opening may take.
-const OPEN_MAX: Duration = Duration::from_secs(90);
+/// How long opening may take; it may have to bring the schema up to date.
+pub(super) const OPEN_MAX: Duration = Duration::from_secs(90);
+/// How long a call waits for a database that is being opened for the first time. Once that has failed nobody waits: a
+/// database that hangs must not keep the room that calls for the others need.
+const WAIT_MAX: Duration = Duration::from_secs(3);
 
 pub(super) struct Shard {
     pub(super) no: ShardNo,
@@ -29,8 +33,18 @@ pub(super) struct Shard {
     options: PostgresOptions,
     membership: Membership,
     opened: RwLock<Option<Arc<PostgresStore>>>,
-    /// When opening failed last, and how; held by the one who opens.
-    failed: Mutex<Option<(Instant, Error)>>,
+    opening: Mutex<Opening>,
+    /// Changes whenever opening has ended, well or not.
+    ended: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Opening {
+    /// The one task that opens.
+    task: Option<JoinHandle<()>>,
+    /// When opening failed last, and how.
+    failed: Option<(Instant, Error)>,
+    closed: bool,
 }
 
 impl Shard {
@@ -44,36 +58,79 @@ impl Shard {
         let partitions = registered.partitions.iter().filter_map(|id| i32::try_from(*id).ok()).collect();
         let Registered { no, name, joined, .. } = registered;
         let membership = Membership { log, shard: no, name: name.clone(), partitions, joined };
-        let (opened, failed) = (RwLock::default(), Mutex::default());
-        Self { no: ShardNo(no), name, home, url: given.url.clone(), options, membership, opened, failed }
+        let (opened, opening, ended) = (RwLock::default(), Mutex::default(), watch::Sender::new(()));
+        Self { no: ShardNo(no), name, home, url: given.url.clone(), options, membership, opened, opening, ended }
     }
 
-    /// The database, open.
-    pub(super) async fn store(&self) -> Result<Arc<PostgresStore>> {
+    /// The database, open, or why it is not. It is opened in the background, however the caller fares.
+    pub(super) async fn store(self: &Arc<Self>) -> Result<Arc<PostgresStore>> {
         if let Some(store) = self.opened.read().clone() {
             return Ok(store);
         }
-        let mut failed = self.failed.lock().await;
+        let mut ended = self.ended.subscribe();
+        self.begin();
+        let failed = self.opening.lock().failed.clone();
+        if let Some((_, error)) = failed {
+            return Err(error);
+        }
+        self.outcome(&mut ended, WAIT_MAX).await
+    }
+
+    /// The database, open, once opening it has ended; not much later than `patience`.
+    pub(super) async fn opened_within(self: &Arc<Self>, patience: Duration) -> Result<Arc<PostgresStore>> {
+        let mut ended = self.ended.subscribe();
+        self.begin();
+        self.outcome(&mut ended, patience).await
+    }
+
+    async fn outcome(&self, ended: &mut watch::Receiver<()>, patience: Duration) -> Result<Arc<PostgresStore>> {
+        let is_opening = self.opening.lock().task.is_some();
+        let in_time = !is_opening || timeout(patience, ended.changed()).await.is_ok();
         if let Some(store) = self.opened.read().clone() {
             return Ok(store);
         }
-        if let Some((at, error)) = &*failed
-            && at.elapsed() < REST
-        {
-            return Err(error.clone());
+        let failed = self.opening.lock().failed.clone().filter(|_| in_time);
+        Err(failed.map_or_else(|| self.named(Error::unavailable("the database does not answer")), |(_, error)| error))
+    }
+
+    /// Begins to open it, unless it is open, being opened, closed for good, or failed a moment ago.
+    fn begin(self: &Arc<Self>) {
+        let mut opening = self.opening.lock();
+        let rests = opening.failed.as_ref().is_some_and(|(at, _)| at.elapsed() < REST);
+        let works = opening.task.as_ref().is_some_and(|task| !task.is_finished());
+        if rests || works || opening.closed || self.opened.read().is_some() {
+            return;
         }
-        let opened = timeout(OPEN_MAX, self.open()).await;
-        match opened.unwrap_or_else(|_| Err(Error::unavailable("the database does not answer"))) {
-            Ok(store) => {
-                *self.opened.write() = Some(store.clone());
-                *failed = None;
-                Ok(store)
+        let shard = self.clone();
+        opening.task = Some(tokio::spawn(async move {
+            let opened = timeout(OPEN_MAX, shard.open()).await;
+            let opened = opened.unwrap_or_else(|_| Err(Error::unavailable("the database does not answer")));
+            shard.note(opened).await;
+        }));
+    }
+
+    async fn note(&self, opened: Result<Arc<PostgresStore>>) {
+        let too_late = {
+            let mut opening = self.opening.lock();
+            opening.task = None;
+            match opened {
+                Ok(store) if opening.closed => Some(store),
+                Ok(store) => {
+                    *self.opened.write() = Some(store);
+                    opening.failed = None;
+                    None
+                }
+                Err(error) => {
+                    if !opening.closed {
+                        opening.failed = Some((Instant::now(), self.named(error)));
+                    }
+                    None
+                }
             }
-            Err(error) => {
-                let error = self.named(error);
-                *failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
+        };
+        self.ended.send_replace(());
+        if let Some(store) = too_late {
+            store.close().await;
         }
     }
 
@@ -105,12 +162,14 @@ impl Shard {
     }
 
     pub(super) async fn close(&self) {
+        {
+            let mut opening = self.opening.lock();
+            opening.closed = true;
+            opening.failed = Some((Instant::now(), Error::unavailable("the store is closed")));
+        }
         let store = self.opened.read().clone();
         if let Some(store) = store {
             store.close().await;
         }
-        // Whoever asks from now on is answered so, for as long as the process lives.
-        let mut failed = self.failed.lock().await;
-        *failed = Some((Instant::now() + Duration::from_secs(86_400 * 365), Error::unavailable("the store is closed")));
     }
 }

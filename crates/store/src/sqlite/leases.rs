@@ -104,7 +104,9 @@ impl LeaseStore for SqliteStore {
     }
 
     async fn leases(&self, _shard: ShardNo) -> Result<Vec<LeaseRow>> {
-        self.readers.call(|connection| Ok(in_order(all(connection, LIST, [], row)?))).await
+        self.readers
+            .call(|connection| Ok(in_order(all(connection, LIST, [], row)?.into_iter().flatten().collect())))
+            .await
     }
 
     async fn master_check(&self, check: &[u8; 32], replace: bool) -> Result<bool> {
@@ -215,16 +217,17 @@ fn member(row: &Row<'_>) -> Result<(i64, Member)> {
     Ok((row.get(0)?, member))
 }
 
-fn row(row: &Row<'_>) -> Result<LeaseRow> {
-    let role: String = row.get(0)?;
+/// A lease; nothing where its role is of a version that knows more than this one.
+fn row(row: &Row<'_>) -> Result<Option<LeaseRow>> {
+    let Some(role) = LeaseRole::parse(&row.get::<_, String>(0)?) else { return Ok(None) };
     let run = row.get::<_, Option<String>>(3)?.map(|text| boot(&text)).transpose()?;
-    Ok(LeaseRow {
-        role: LeaseRole::parse(&role).ok_or_else(|| corrupt("role"))?,
+    Ok(Some(LeaseRow {
+        role,
         slot: Slot::stored(row.get(1)?),
         owner: row.get::<_, Option<String>>(2)?.zip(run),
         epoch: Epoch(unsigned(row.get(4)?)?),
         checkpoint: Position(unsigned(row.get(5)?)?),
-    })
+    }))
 }
 
 fn boot(text: &str) -> Result<Boot> {

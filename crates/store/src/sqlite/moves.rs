@@ -6,6 +6,7 @@ use tidings_event::{PartitionId, Position, Sequence, TenantNo};
 use super::append::{BEGIN, POSITION_BITS, address};
 use super::connection::commit;
 use super::routers;
+use crate::moves::LOST;
 use crate::row::unsigned;
 use crate::{Elsewhere, Error, MoveOutcome, Result, encoding};
 
@@ -44,12 +45,12 @@ macro_rules! lanes {
 
 /// Statements that take the tenant, where it was, where it goes.
 pub(super) const MOVED: &[&str] = &[
-    "UPDATE lanes SET partition = ?3 WHERE partition = ?2 AND tenant_no = ?1",
+    concat!("UPDATE lanes SET partition = ?3 WHERE partition = ?2 AND lane IN ", lanes!()),
     concat!("UPDATE retries SET partition = ?3 WHERE partition = ?2 AND lane IN ", lanes!()),
     concat!("UPDATE circuits SET partition = ?3 WHERE partition = ?2 AND lane IN ", lanes!()),
     concat!("UPDATE redrives SET partition = ?3 WHERE partition = ?2 AND endpoint IN ", lanes!()),
     "UPDATE replays SET partition = ?3, revision = (SELECT revision + 1 FROM partitions WHERE id = ?3) \
-     WHERE partition = ?2 AND endpoint IN (SELECT no FROM endpoints WHERE tenant_no = ?1)",
+     WHERE +partition = ?2 AND endpoint IN (SELECT no FROM endpoints WHERE tenant_no = ?1)",
 ];
 pub(super) const FENCE: &str = "\
     UPDATE leases SET epoch = epoch + 1, node = NULL, boot = NULL WHERE role = 'router' AND slot IN (?1, ?2)";
@@ -107,7 +108,8 @@ fn write(connection: &Connection, tenant: TenantNo, to: PartitionId) -> Result<M
         .prepare_cached(SETTLED)?
         .query_row(params![tenant.get(), from.get(), reached, POSITION_BITS], |row| row.get(0))
         .optional()?
-        .unwrap_or(head);
+        // Without it nobody can say what was delivered, and to say that all was would lose it.
+        .ok_or_else(|| Error::Broken(LOST.to_owned()))?;
     for sql in MOVED {
         connection.prepare_cached(sql)?.execute(params![tenant.get(), from.get(), to.get()])?;
     }

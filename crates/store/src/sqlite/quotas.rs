@@ -9,7 +9,7 @@ use super::append::BEGIN;
 use super::connection::commit;
 use super::routers::all;
 use crate::row::{signed, unsigned};
-use crate::{QuotaRevision, QuotaRow, QuotaSlice, QuotaStore, Result};
+use crate::{QuotaOutcome, QuotaRevision, QuotaRow, QuotaSlice, QuotaStore, Result};
 
 macro_rules! columns {
     () => {
@@ -17,17 +17,17 @@ macro_rules! columns {
     };
 }
 
-pub(super) const ADVANCE: &str = "UPDATE quotas_head SET revision = revision + 1 RETURNING revision";
+pub(super) const ADVANCE: &str = "UPDATE quotas_head SET revision = revision + 1 WHERE only_row = 1 RETURNING revision";
 pub(super) const PUT: &str =
     concat!("INSERT OR REPLACE INTO quotas (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 pub(super) const OF_TENANT: &str = concat!("SELECT ", columns!(), " FROM quotas WHERE tenant = ?1");
-pub(super) const HEAD: &str = "SELECT revision FROM quotas_head";
+pub(super) const HEAD: &str = "SELECT revision FROM quotas_head WHERE only_row = 1";
 pub(super) const AFTER: &str =
     concat!("SELECT ", columns!(), " FROM quotas WHERE revision > ?1 ORDER BY revision LIMIT ?2");
 
 #[async_trait]
 impl QuotaStore for SqliteStore {
-    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaRow> {
+    async fn put_quota(&self, row: &QuotaRow) -> Result<QuotaOutcome> {
         let row = row.clone();
         self.writer.call(move |connection, _| put(connection, row)).await
     }
@@ -54,21 +54,26 @@ fn head(connection: &Connection, sql: &str) -> Result<QuotaRevision> {
     Ok(QuotaRevision(unsigned(revision)?))
 }
 
-fn put(connection: &Connection, row: QuotaRow) -> Result<QuotaRow> {
+fn put(connection: &Connection, new: QuotaRow) -> Result<QuotaOutcome> {
     connection.prepare_cached(BEGIN)?.execute([])?;
+    let before = all(connection, OF_TENANT, [new.tenant.as_str()], row)?.pop();
+    if new.says_the_same(before.as_ref()) {
+        connection.execute_batch("ROLLBACK")?;
+        return Ok(QuotaOutcome::Same(before));
+    }
     let revision = head(connection, ADVANCE)?;
     connection.prepare_cached(PUT)?.execute(params![
-        row.tenant.as_str(),
-        row.events_per_s.map(signed),
-        row.events_burst.map(signed),
-        row.bytes_per_s.map(signed),
-        row.bytes_burst.map(signed),
+        new.tenant.as_str(),
+        new.events_per_s.map(signed),
+        new.events_burst.map(signed),
+        new.bytes_per_s.map(signed),
+        new.bytes_burst.map(signed),
         signed(revision.0),
-        row.by,
-        row.at.as_micros(),
+        new.by,
+        new.at.as_micros(),
     ])?;
     commit(connection)?;
-    Ok(QuotaRow { revision, ..row })
+    Ok(QuotaOutcome::Changed(QuotaRow { revision, ..new }))
 }
 
 fn row(row: &Row<'_>) -> Result<QuotaRow> {

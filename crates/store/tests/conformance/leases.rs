@@ -306,6 +306,15 @@ pub(crate) async fn who_claims_must_beat_too(home: Home) {
     assert_eq!(store.claim(ROUTER, &slot(0), "two", RUN, huge).await.unwrap(), None);
 }
 
+pub(crate) async fn leases_of_a_role_of_a_later_version_are_passed_over(home: Home) {
+    let store = home.open().await;
+    beat(&*store, "one", RUN).await;
+    assert_eq!(take(&*store, "one", RUN).await, Some(Epoch(1)));
+    let before = store.leases(HERE).await.unwrap();
+    home.later_role("INSERT INTO leases (role, slot) VALUES ('archivist', '0')").await;
+    assert_eq!(store.leases(HERE).await.unwrap(), before);
+}
+
 pub(crate) async fn routers_of_a_log_from_before_leases_go_on_where_they_stood(home: Home) {
     // A log from before leases has one database.
     if home.is_sharded() {

@@ -125,6 +125,7 @@ promises! {
         a_publishers_checkpoint_moves_only_under_its_epoch,
         a_node_with_another_master_key_is_told_apart,
         who_claims_must_beat_too,
+        leases_of_a_role_of_a_later_version_are_passed_over,
         routers_of_a_log_from_before_leases_go_on_where_they_stood;
     routers:
         a_log_that_was_there_before_is_routed_from_its_end,
@@ -160,6 +161,7 @@ promises! {
         who_looks_for_a_moved_tenant_where_it_was_is_told,
         what_deliveries_must_remember_moves_along,
         a_lane_that_has_settled_everything_brings_no_row_along,
+        a_tenant_whose_log_lacks_what_its_head_says_is_not_moved,
         a_move_that_makes_no_sense_is_refused_and_one_that_comes_again_changes_nothing,
         appends_and_moves_at_once_leave_no_gap_and_lose_nothing;
     newest:
@@ -187,6 +189,7 @@ promises! {
         a_log_from_before_the_catalog_keeps_everything;
     quotas:
         a_quota_is_read_back_as_it_was_said_last,
+        a_quota_that_is_what_it_was_is_no_change,
         changes_of_quotas_are_told_in_their_order_each_tenants_newest_alone,
         of_many_changes_of_quotas_at_once_none_is_missed;
     asides:

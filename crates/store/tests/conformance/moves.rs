@@ -163,6 +163,18 @@ pub(crate) async fn a_lane_that_has_settled_everything_brings_no_row_along(home:
     assert!(store.router_state(TO).await.unwrap().lanes.is_empty());
 }
 
+pub(crate) async fn a_tenant_whose_log_lacks_what_its_head_says_is_not_moved(home: Home) {
+    let store = home.open().await;
+    let tenant = place(&*store, "acme").await;
+    append(&*store, vec![event("acme", "a")]).await;
+    home.raw("UPDATE tenants SET sequence = 5 WHERE name = 'acme'").await.unwrap();
+    for _ in 0..2 {
+        let refused = store.move_tenant(tenant.no, TO).await;
+        assert!(matches!(refused, Err(Error::Broken(_))), "{refused:?}");
+    }
+    assert_eq!(store.tenant(&tenant.id).await.unwrap().unwrap().partition, FROM);
+}
+
 pub(crate) async fn a_move_that_makes_no_sense_is_refused_and_one_that_comes_again_changes_nothing(home: Home) {
     let store = home.open().await;
     let tenant = place(&*store, "acme").await;

@@ -1,7 +1,7 @@
 //! What is promised about tenants' quotas.
 
 use tidings_event::TenantId;
-use tidings_store::{QuotaRevision, QuotaRow, Store};
+use tidings_store::{QuotaOutcome, QuotaRevision, QuotaRow, Store};
 
 use crate::home::Home;
 use crate::make::moment;
@@ -20,7 +20,7 @@ fn row(tenant: &str, events_per_s: Option<u64>) -> QuotaRow {
 }
 
 async fn put(store: &dyn Store, row: &QuotaRow) -> QuotaRow {
-    let put = store.put_quota(row).await.unwrap();
+    let QuotaOutcome::Changed(put) = store.put_quota(row).await.unwrap() else { panic!("nothing was changed") };
     assert_eq!(QuotaRow { revision: row.revision, ..put.clone() }, *row);
     put
 }
@@ -39,7 +39,7 @@ pub(crate) async fn a_quota_is_read_back_as_it_was_said_last(home: Home) {
         ..row("acme", Some(1))
     };
     let full = put(&*store, &full).await;
-    let other = put(&*store, &row("株式会社", None)).await;
+    let other = put(&*store, &row("株式会社", Some(3))).await;
     drop(store);
     let store = home.open().await;
     assert_eq!(store.quota(&acme).await.unwrap(), Some(full));
@@ -67,6 +67,26 @@ pub(crate) async fn changes_of_quotas_are_told_in_their_order_each_tenants_newes
     assert!(read(QuotaRevision(99), 10).await.is_empty());
 }
 
+pub(crate) async fn a_quota_that_is_what_it_was_is_no_change(home: Home) {
+    let store = home.open().await;
+    let same = async |row: &QuotaRow| match store.put_quota(row).await.unwrap() {
+        QuotaOutcome::Same(before) => before,
+        changed => panic!("{changed:?}"),
+    };
+    // As often as there are connections, and more: each must come back clean.
+    for _ in 0..12 {
+        assert_eq!(same(&row("acme", None)).await, None, "what says nothing is not made");
+    }
+    let set = put(&*store, &row("acme", Some(7))).await;
+    let later = QuotaRow { by: "another".to_owned(), at: moment(9), ..row("acme", Some(7)) };
+    assert_eq!(same(&later).await, Some(set.clone()));
+    assert_eq!(store.quota(&set.tenant).await.unwrap(), Some(set));
+    let cleared = put(&*store, &row("acme", None)).await;
+    assert_eq!(same(&row("acme", None)).await, Some(cleared.clone()));
+    let slice = store.quotas(QuotaRevision(0), 10).await.unwrap();
+    assert_eq!((slice.rows, slice.head), (vec![cleared], QuotaRevision(2)));
+}
+
 pub(crate) async fn of_many_changes_of_quotas_at_once_none_is_missed(home: Home) {
     let store = home.open().await;
     let writers: Vec<_> = (0..8_u64)
@@ -74,7 +94,7 @@ pub(crate) async fn of_many_changes_of_quotas_at_once_none_is_missed(home: Home)
             let store = store.clone();
             tokio::spawn(async move {
                 for turn in 0..10 {
-                    put(&*store, &row(&format!("t{}", (writer + turn) % 5), Some(turn))).await;
+                    put(&*store, &row(&format!("t{}", (writer + turn) % 5), Some(writer * 10 + turn + 1))).await;
                 }
             })
         })

@@ -381,7 +381,7 @@ impl CatalogStore for FaultyStore {
 
 #[async_trait]
 impl tidings_store::QuotaStore for FaultyStore {
-    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaRow> {
+    async fn put_quota(&self, row: &tidings_store::QuotaRow) -> Result<tidings_store::QuotaOutcome> {
         self.inner.put_quota(row).await
     }
 

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use tidings_engine::{Engine, NamedSource, Options};
 use tidings_event::CursorKey;
 use tidings_server::{ServerOptions, serve};
+use tidings_store::sharded::ShardOptions;
 use tidings_store::source::sqlite::SqliteSource;
-use tidings_store::{Store, StoreOptions, open_store};
+use tidings_store::{Store, StoreOptions, open_sharded, open_store};
 use tidings_testkit::{Database, Postgres};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -69,6 +70,20 @@ impl Server {
         let database = Postgres::shared().database().await;
         let store = open_store(&database.url(), StoreOptions::default()).await.unwrap();
         Self::over(store, tempfile::tempdir().unwrap(), Some(database)).await
+    }
+
+    /// Over two PostgreSQL databases, with partitions 0 and 1 at home, and no router.
+    pub(crate) async fn start_sharded_without_routers() -> (Self, Database) {
+        let server = Postgres::shared();
+        let (home, other) = (server.database().await, server.database().await);
+        let partitions = (2..4).collect();
+        let shard = ShardOptions { name: "b".to_owned(), url: other.url(), partitions, takes_tenants: true };
+        let mut stores = StoreOptions::default();
+        stores.postgres.partitions = 2;
+        let store = open_sharded(&home.url(), &[shard], stores).await.unwrap();
+        let mut options = reaching_loopback();
+        options.node.roles.router = false;
+        (Self::with(store, tempfile::tempdir().unwrap(), Some(home), options).await, other)
     }
 
     /// Over a store that fails on demand.
