@@ -56,6 +56,9 @@ struct Arguments {
     /// Sizes of the log, in rows, at which the cost of an append is measured.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
     sizes: Vec<usize>,
+    /// What is made larger where scaling is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "partitions,nodes,tenants,endpoints,rows")]
+    dimensions: Vec<scaling::Dimension>,
     /// Sizes of the log, in rows, at which everything is compared on PostgreSQL.
     #[arg(long, value_delimiter = ',', default_value = "100000,1000000,10000000")]
     scaling_sizes: Vec<usize>,
@@ -186,7 +189,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     if let Some(server) = server
         && wanted(What::Scaling)
     {
-        scaling::run(&mut report, scale, server, &arguments.scaling_sizes).await?;
+        scaling::run(&mut report, scale, server, &arguments.dimensions, &arguments.scaling_sizes).await?;
     }
     println!("{}", report.table());
     report.write_json(&arguments.json)?;

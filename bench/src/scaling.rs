@@ -34,18 +34,43 @@ const BOTH_CPU: &str = "append and deliver, processor";
 /// Costs that stay are allowed to look so much larger than at the smallest size: the machine's own unrest.
 const STAYS: f64 = 1.25;
 
-pub(crate) async fn run(report: &mut Report, scale: Scale, server: &Arc<Postgres>, sizes: &[usize]) -> Result<()> {
-    for partitions in [1, 2, 4] {
-        let cluster = Cluster::open(Some(server), 1, partitions).await?;
-        throughput(report, scale, &cluster, PARTITIONS, partitions).await?;
+/// What is made larger.
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+pub(crate) enum Dimension {
+    Partitions,
+    Nodes,
+    Tenants,
+    Endpoints,
+    Rows,
+}
+
+pub(crate) async fn run(
+    report: &mut Report,
+    scale: Scale,
+    server: &Arc<Postgres>,
+    dimensions: &[Dimension],
+    sizes: &[usize],
+) -> Result<()> {
+    for dimension in dimensions {
+        match dimension {
+            Dimension::Partitions => {
+                for partitions in [1, 2, 4] {
+                    let cluster = Cluster::open(Some(server), 1, partitions).await?;
+                    throughput(report, scale, &cluster, PARTITIONS, partitions).await?;
+                }
+            }
+            Dimension::Nodes => {
+                for nodes in [1, 2, 3] {
+                    let cluster = Cluster::open(Some(server), nodes, 4).await?;
+                    throughput(report, scale, &cluster, NODES, nodes).await?;
+                }
+            }
+            Dimension::Tenants => tenants(report, scale, server).await?,
+            Dimension::Endpoints => endpoints(report, scale, server).await?,
+            Dimension::Rows => rows(report, scale, server, sizes).await?,
+        }
     }
-    for nodes in [1, 2, 3] {
-        let cluster = Cluster::open(Some(server), nodes, 4).await?;
-        throughput(report, scale, &cluster, NODES, nodes).await?;
-    }
-    tenants(report, scale, server).await?;
-    endpoints(report, scale, server).await?;
-    rows(report, scale, server, sizes).await
+    Ok(())
 }
 
 /// The tenants that are busy, each in its turn.
@@ -58,7 +83,7 @@ fn batch(tenant: &str, n: u64) -> String {
     format!("[{}]", events.join(","))
 }
 
-/// Appends alone, then deliveries of what was appended.
+/// Appends alone, then deliveries of what was appended; and both, one after the other.
 async fn throughput(
     report: &mut Report,
     scale: Scale,
@@ -88,6 +113,11 @@ async fn throughput(
         cpu_us: (cluster.cpu_seconds().await? - cpu) * 1e6 / deliveries,
     };
     push(report, group, count, DELIVER, DELIVER_CPU, delivered);
+    let both = Work {
+        per_second: 1.0 / (1.0 / appended.per_second + 1.0 / delivered.per_second),
+        cpu_us: appended.cpu_us + delivered.cpu_us,
+    };
+    push(report, group, count, BOTH, BOTH_CPU, both);
     Ok(())
 }
 
