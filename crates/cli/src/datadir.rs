@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -116,6 +116,31 @@ impl DataDir {
     }
 }
 
+/// Keeps servers away from a database file: takes the data directory, if it is there, and the folder that the file lies in.
+pub(crate) fn hold(dir: &Path, file: &Path) -> Result<Vec<DataDir>, Failure> {
+    let place = fs::canonicalize(file);
+    let place = place.map_err(|error| Failure::failed(format!("{} cannot be used: {error}", file.display())))?;
+    let mut held = Vec::new();
+    if dir.exists() {
+        held.push(DataDir::take(dir)?);
+    }
+    if let Some(folder) = place.parent().filter(|folder| held.iter().all(|taken| taken.path() != *folder)) {
+        held.push(DataDir::take(folder)?);
+    }
+    Ok(held)
+}
+
+/// Gives what root makes in a folder to the folder's owner: a server that runs as somebody else must be able to open it.
+pub(crate) fn give_to_owner(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = fs::metadata(folder)?;
+    // Never what a link points to: the folder's owner could have put one there.
+    lchown(path, Some(owner.uid()), Some(owner.gid()))
+}
+
 /// What others on this machine may see and should not: a sentence each.
 pub(crate) fn exposures(path: &Path) -> Vec<String> {
     let wide = |path: PathBuf, expected: u32| {
@@ -146,6 +171,7 @@ fn lock(path: &Path) -> Result<File, Failure> {
     let options =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
     let mut file = options.map_err(wrong)?;
+    give_to_owner(&path.join(LOCK)).map_err(wrong)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

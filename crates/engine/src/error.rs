@@ -137,6 +137,8 @@ pub(crate) fn store_code(error: &tidings_store::Error) -> ErrorCode {
     match error {
         // A tenant that moved is found in its new place when the call is made again.
         tidings_store::Error::Unavailable { .. } | tidings_store::Error::Moved(_) => ErrorCode::StorageUnavailable,
-        tidings_store::Error::Unusable(_) | tidings_store::Error::Broken(_) => ErrorCode::Internal,
+        tidings_store::Error::Unusable(_) | tidings_store::Error::Behind(_) | tidings_store::Error::Broken(_) => {
+            ErrorCode::Internal
+        }
     }
 }

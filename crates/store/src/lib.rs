@@ -26,6 +26,10 @@ pub enum Error {
     /// The database holds something that this version cannot work with (schema too new, corrupt file, wrong encoding).
     #[error("the storage cannot be used: {0}")]
     Unusable(String),
+    /// The database lacks what a server makes when it starts (steps of the schema, partitions), and whoever opened it asked
+    /// that nothing be made.
+    #[error("the storage is behind: {0}")]
+    Behind(String),
     /// Tenants do not live in the partition in which they were looked for: they moved. Nothing was written.
     #[error("{0}")]
     Moved(Elsewhere),
@@ -421,7 +425,7 @@ pub use lease::{Beat, Boot, Claim, LeaseRole, LeaseRow, LeaseStore, Member, Serv
 pub use moves::{Elsewhere, MoveOutcome};
 pub use open::{StoreOptions, open_sharded, open_store};
 pub use quota::{QuotaOutcome, QuotaRevision, QuotaRow, QuotaSlice, QuotaStore};
-pub use renew::{Renewed, copy_sqlite, holds_log, renew_log, sqlite_size};
+pub use renew::{Renewed, copy_sqlite, holds_log, renew_log, sqlite_log, sqlite_size};
 pub use source::{
     Intent, IntentAnswer, OutboxRow, OutboxSource, OutboxStatus, ProbeAnswer, Refused, RowProbe, SourceError,
     install_outbox, open_source,

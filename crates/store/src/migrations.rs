@@ -40,6 +40,19 @@ impl Standing {
         self.judge(POSTGRES.len())
     }
 
+    /// Refuses a schema to which this version would add steps, or that is too new for it.
+    pub(crate) fn must_not_be_older(self) -> Result<()> {
+        let known = i32::try_from(POSTGRES.len()).unwrap_or(i32::MAX);
+        if self.is_behind()? && self.step < known {
+            return Err(Error::Behind(format!(
+                "its schema has {} of the {known} steps of this version. The version that last ran on it can read it as it \
+                 is; a server of this version brings it up to date",
+                self.step
+            )));
+        }
+        Ok(())
+    }
+
     fn judge(self, steps: usize) -> Result<bool> {
         let known = i32::try_from(steps).unwrap_or(i32::MAX);
         match self.needs {

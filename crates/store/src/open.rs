@@ -17,6 +17,17 @@ pub struct StoreOptions {
     pub postgres: PostgresOptions,
 }
 
+impl StoreOptions {
+    /// The same, for looking at what is there: nothing is made, and a log that lacks what a server of this version makes is
+    /// refused as [`Error::Behind`].
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.sqlite.existing = true;
+        self.postgres.existing = true;
+        self
+    }
+}
+
 /// Opens the store that a URL names, and creates what is missing: `sqlite:///absolute/path.db`, `sqlite:relative.db`,
 /// a plain path, `postgres://…` or `postgresql://…`.
 pub async fn open_store(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>> {

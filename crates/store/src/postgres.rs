@@ -59,11 +59,13 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// How long to wait for a free connection before giving up.
     pub patience: Duration,
+    /// Make nothing: refuse a database that holds no log, or one of an older version.
+    pub existing: bool,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { partitions: 16, connections: 16, patience: Duration::from_secs(5) }
+        Self { partitions: 16, connections: 16, patience: Duration::from_secs(5), existing: false }
     }
 }
 
@@ -79,7 +81,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, creates what is missing in the schema `tidings`, and brings it up to date.
+    /// Connects, creates what is missing in the schema `tidings`, and brings it up to date, if the options do not forbid it.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self> {
         if options.partitions == 0 || options.partitions > crate::PARTITIONS_MAX {
             return Err(Error::Unusable(format!("a log has 1 to {} partitions", crate::PARTITIONS_MAX)));
@@ -105,7 +107,10 @@ impl PostgresStore {
     /// Opens one of a log's databases.
     pub(crate) async fn open(url: &str, options: &PostgresOptions, part: &setup::Part) -> Result<Self> {
         let address = Address::parse(url).map_err(|reason| Error::Unusable(format!("the URL is wrong: {reason}")))?;
-        let (log, partitions) = setup::prepare(&address, part).await?;
+        let (log, partitions) = match options.existing {
+            true => setup::look(&address, part).await?,
+            false => setup::prepare(&address, part).await?,
+        };
         let connections = Arc::new(Connections::new(&address, options.connections, options.patience)?);
         let number = |id: i32| u32::try_from(id).map(PartitionId).map_err(|_| crate::row::corrupt("partition"));
         let partitions = partitions.into_iter().map(number).collect::<Result<_>>()?;

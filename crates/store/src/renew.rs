@@ -1,10 +1,12 @@
 //! A new life for a log that was restored from a copy.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use tidings_event::LogId;
+use tokio_postgres::IsolationLevel;
 
 use crate::open::{Target, target};
 use crate::postgres::address::Address;
@@ -22,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) const RENEW_SQLITE: &str = "UPDATE meta SET log_id = ?1";
 pub(super) const LOG_SQLITE: &str = "SELECT log_id FROM meta";
+const EVENTS_SQLITE: &str = "SELECT coalesce(sum(position), 0) FROM partitions";
 pub(super) const FREE_SQLITE: &str = "UPDATE leases SET node = NULL, boot = NULL, epoch = epoch + ?1";
 pub(super) const FORGET_SQLITE: &str = "DELETE FROM nodes";
 pub(super) const EXISTS_POSTGRES: &str = "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('tidings.meta')";
@@ -56,27 +59,20 @@ pub enum Renewed {
 /// file is known to the caller.
 pub async fn renew_log(urls: &[String]) -> Result<Renewed> {
     let after = LogId(ulid::Ulid::generate());
-    let mut live = Vec::new();
+    let mut servers = Vec::with_capacity(urls.len());
     for url in urls {
-        if let Target::Postgres(url) = target(url)? {
-            live.extend(nodes(&url).await?);
+        match target(url)? {
+            Target::Sqlite(path) if urls.len() == 1 => {
+                let before = renew_sqlite(path, after).await?;
+                return Ok(Renewed::Done { before, after });
+            }
+            Target::Sqlite(_) => {
+                return Err(Error::Unusable("a log in several databases has them in PostgreSQL".to_owned()));
+            }
+            Target::Postgres(url) => servers.push(url),
         }
     }
-    if !live.is_empty() {
-        live.sort();
-        live.dedup();
-        return Ok(Renewed::InUse(live));
-    }
-    let mut before = None;
-    for url in urls {
-        let was = match target(url)? {
-            Target::Sqlite(path) => renew_sqlite(path, after).await?,
-            Target::Postgres(url) => renew_postgres(&url, after).await?,
-        };
-        before.get_or_insert(was);
-    }
-    let before = before.ok_or_else(|| Error::Unusable("no database is named".to_owned()))?;
-    Ok(Renewed::Done { before, after })
+    renew_postgres(&servers, after).await
 }
 
 /// Whether the database that a URL names can be reached and holds a log. Makes nothing.
@@ -95,24 +91,39 @@ async fn connect(url: &str) -> Result<tokio_postgres::Client> {
     address.connect().await
 }
 
-async fn nodes(url: &str) -> Result<Vec<String>> {
-    let client = connect(url).await?;
-    let rows = client.query_typed(LIVE_POSTGRES, &[(&SEEN_WITHIN_US, tokio_postgres::types::Type::INT8)]).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-async fn renew_postgres(url: &str, after: LogId) -> Result<LogId> {
-    let mut client = connect(url).await?;
-    let transaction = client.transaction().await?;
-    // A node that starts holds the same lock until it has read which log this is.
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
-    let row = transaction.query_opt(LOG_POSTGRES, &[]).await?;
-    let before: String = row.ok_or_else(|| Error::Unusable("there is no log".to_owned()))?.try_get(0)?;
-    transaction.execute(RENEW_POSTGRES, &[&after.to_string()]).await?;
-    transaction.execute(FREE_POSTGRES, &[&EPOCHS]).await?;
-    transaction.execute(FORGET_POSTGRES, &[]).await?;
-    transaction.commit().await?;
-    parse(&before)
+async fn renew_postgres(urls: &[String], after: LogId) -> Result<Renewed> {
+    let mut clients = Vec::with_capacity(urls.len());
+    for url in urls {
+        clients.push(connect(url).await?);
+    }
+    let (mut held, mut live) = (Vec::with_capacity(clients.len()), BTreeSet::new());
+    for client in &mut clients {
+        // A node that starts holds the same lock until it has read which log this is. So who runs is asked once the lock
+        // is ours, by a statement that sees what was committed until then.
+        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+        for row in transaction.query(LIVE_POSTGRES, &[&SEEN_WITHIN_US]).await? {
+            live.insert(row.try_get::<_, String>(0)?);
+        }
+        held.push(transaction);
+    }
+    if !live.is_empty() {
+        return Ok(Renewed::InUse(live.into_iter().collect()));
+    }
+    let mut before = None;
+    for transaction in &held {
+        let row = transaction.query_opt(LOG_POSTGRES, &[]).await?;
+        let was: String = row.ok_or_else(|| Error::Unusable("there is no log".to_owned()))?.try_get(0)?;
+        before.get_or_insert(was);
+        transaction.execute(RENEW_POSTGRES, &[&after.to_string()]).await?;
+        transaction.execute(FREE_POSTGRES, &[&EPOCHS]).await?;
+        transaction.execute(FORGET_POSTGRES, &[]).await?;
+    }
+    for transaction in held {
+        transaction.commit().await?;
+    }
+    let before = before.ok_or_else(|| Error::Unusable("no database is named".to_owned()))?;
+    Ok(Renewed::Done { before: parse(&before)?, after })
 }
 
 async fn renew_sqlite(path: PathBuf, after: LogId) -> Result<LogId> {
@@ -166,6 +177,19 @@ pub async fn copy_sqlite(from: &Path, to: &Path) -> Result<()> {
         open(&from)?.execute("VACUUM INTO ?1", [path])?;
         // SQLite itself does not wait for the disk here.
         std::fs::File::open(&to).and_then(|file| file.sync_all()).map_err(|error| unusable("synced", &error))
+    })
+    .await
+}
+
+/// Which log an SQLite file holds, and how many events. Works with a log of any version, and changes nothing.
+pub async fn sqlite_log(path: &Path) -> Result<(LogId, u64)> {
+    let path = path.to_owned();
+    blocking(move || {
+        let connection = open(&path)?;
+        let log: Option<String> = connection.query_row(LOG_SQLITE, [], |row| row.get(0)).optional()?;
+        let log = log.ok_or_else(|| Error::Unusable("there is no log".to_owned()))?;
+        let events: i64 = connection.query_row(EVENTS_SQLITE, [], |row| row.get(0))?;
+        Ok((parse(&log)?, u64::try_from(events).unwrap_or(0)))
     })
     .await
 }

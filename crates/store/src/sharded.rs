@@ -80,7 +80,7 @@ impl ShardedStore {
         gapless(&own, shards)?;
         let wanted: Vec<(String, BTreeSet<u32>)> =
             shards.iter().map(|shard| (shard.name.clone(), shard.partitions.clone())).collect();
-        let known = home.register(&wanted).await?;
+        let known = home.register(&wanted, options.existing).await?;
 
         let count = own.len() + shards.iter().map(|shard| shard.partitions.len()).sum::<usize>();
         let mut of = vec![ShardNo(0); count];

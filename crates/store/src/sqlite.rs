@@ -75,11 +75,20 @@ pub struct SqliteOptions {
     pub queue: usize,
     /// How long to wait for another process that writes, or for a free reader, before giving up.
     pub patience: Duration,
+    /// Make nothing: refuse a file that holds no log, or one of an older version.
+    pub existing: bool,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { partitions: 1, synchronous: Synchronous::Full, readers: 8, queue: 256, patience: Duration::from_secs(5) }
+        Self {
+            partitions: 1,
+            synchronous: Synchronous::Full,
+            readers: 8,
+            queue: 256,
+            patience: Duration::from_secs(5),
+            existing: false,
+        }
     }
 }
 
@@ -92,14 +101,19 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, creates what is missing and brings the schema up to date.
+    /// Opens the file, creates what is missing and brings the schema up to date, if the options do not forbid it.
     pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
         check_partitions(options.partitions)?;
-        let opening =
-            Opening { path: PathBuf::from(path), synchronous: options.synchronous, patience: options.patience };
+        let opening = Opening {
+            path: PathBuf::from(path),
+            synchronous: options.synchronous,
+            patience: options.patience,
+            existing: options.existing,
+        };
         let prepared = opening.clone();
         let partitions = options.partitions;
-        let (connection, log) = tokio::task::spawn_blocking(move || prepared.create(partitions))
+        let prepare = move || if prepared.existing { prepared.look() } else { prepared.create(partitions) };
+        let (connection, log) = tokio::task::spawn_blocking(prepare)
             .await
             .map_err(|_| Error::Broken("opening the file did not finish".to_owned()))??;
         let writer = Writer::start(opening.clone(), connection, options.queue)?;

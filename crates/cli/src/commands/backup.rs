@@ -12,14 +12,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::log::{Where, progress, renew, renewed};
-use super::serve::{OUTBOX_FILE, database_url, store_failure, store_options};
+use super::serve::{OUTBOX_FILE, RESTORING, beside, database_url, must_be_restored, store_failure};
 use crate::config::layer::Layers;
 use crate::context::{Context, run_until_interrupted};
 use crate::database::Target;
-use crate::datadir::{DataDir, MASTER_KEY};
+use crate::datadir::{DataDir, MASTER_KEY, give_to_owner};
 use crate::failure::Failure;
 use crate::term::{Style, Voice, note, say, say_json};
 
+/// What the names of files that are made ready end with.
+const INCOMING: &str = "incoming";
 /// The log in a backup.
 const LOG_FILE: &str = "tidings.db";
 /// What makes a folder a backup.
@@ -69,10 +71,11 @@ pub(crate) struct RestoreArgs {
 pub(crate) fn backup(context: &Context, args: &BackupArgs) -> Result<(), Failure> {
     let layers = args.place.layers(context)?;
     let files = Files::of(&layers)?;
+    must_be_restored(&format!("sqlite:{}", files.log.display()))?;
     if !files.log.exists() {
         return Err(Failure::failed(format!("{}: there is no such file", files.log.display())));
     }
-    run_until_interrupted(copy_out(context.voice, &layers, &files, &args.folder))
+    run_until_interrupted(copy_out(context.voice, &files, &args.folder))
 }
 
 /// The two files that make up the state of a server with SQLite.
@@ -94,7 +97,7 @@ impl Files {
     }
 }
 
-async fn copy_out(voice: Voice, layers: &Layers, files: &Files, folder: &Path) -> Result<(), Failure> {
+async fn copy_out(voice: Voice, files: &Files, folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().mode(0o700).create(folder);
     made.map_err(|error| Failure::failed(format!("{} cannot be made: {error}", folder.display())))?;
     // The outbox comes first: what is moved from it into the log meanwhile is then in both, and counts once. The other
@@ -104,13 +107,8 @@ async fn copy_out(voice: Voice, layers: &Layers, files: &Files, folder: &Path) -
     }
     let log_file = folder.join(LOG_FILE);
     copy(voice, &files.log, &log_file).await?;
-    let url = format!("sqlite:{}", log_file.display());
-    let store = tidings_store::open_store(&url, store_options(layers)).await;
-    let store = store.map_err(|error| store_failure(&url, &error))?;
-    let heads = store.heads().await;
-    let log = store.log().id;
-    store.close().await;
-    let events: u64 = heads.map_err(|error| store_failure(&url, &error))?.iter().map(|head| head.position.get()).sum();
+    let held = tidings_store::sqlite_log(&log_file).await;
+    let (log, events) = held.map_err(|error| store_failure(&log_file.display().to_string(), &error))?;
     let bytes = fs::metadata(&log_file)?.len();
     let manifest = json!({
         "log": log.to_string(), "events": events, "made_at": jiff::Timestamp::now().to_string(),
@@ -151,33 +149,55 @@ pub(crate) fn restore(context: &Context, args: &RestoreArgs) -> Result<(), Failu
     let files = Files::of(&layers)?;
     let manifest = read_manifest(&args.folder)?;
     let data = DataDir::take(&crate::config::data_dir(&layers))?;
+    // A server may run on the folder of a log that lies elsewhere.
+    let _held = match fs::canonicalize(folder_of(&files.log))? {
+        folder if folder == data.path() => None,
+        folder => Some(DataDir::take(&folder)?),
+    };
     let there: Vec<&PathBuf> = [&files.log, &files.outbox].into_iter().filter(|file| file.exists()).collect();
     if let Some(file) = there.first().filter(|_| !args.replace) {
         let text = format!("{} is there already; --replace puts it aside", file.display());
         return Err(Failure::failed(text));
     }
-    let voice = context.voice;
-    // The log is made ready beside its place: what never came to an end is never served.
-    let (log_ready, outbox_ready) = (beside(&files.log, "restoring"), beside(&files.outbox, "restoring"));
-    for ready in [&log_ready, &outbox_ready] {
+    // The files are made ready beside their places: what never came to an end is never served.
+    let incoming = Files { log: beside(&files.log, INCOMING), outbox: beside(&files.outbox, INCOMING) };
+    for ready in [&incoming.log, &incoming.outbox] {
         aside(ready, None)?;
     }
-    bring(&args.folder.join(LOG_FILE), &log_ready)?;
+    bring(&args.folder.join(LOG_FILE), &incoming.log)?;
     let outbox = args.folder.join(OUTBOX_FILE);
     if outbox.exists() {
-        bring(&outbox, &outbox_ready)?;
+        bring(&outbox, &incoming.outbox)?;
     }
-    let url = format!("sqlite:{}", log_ready.display());
+    let url = format!("sqlite:{}", incoming.log.display());
     let ids = if args.same_log { None } else { Some(run_until_interrupted(renew(&url, &layers))?) };
+    put_in_place(&incoming, &files)?;
+    report(context.voice, &manifest, ids, data.path(), layers.text("master_key").is_some())
+}
+
+/// Puts files in the place of others. From the first rename to the last one the new log is called `….restoring`, and
+/// whoever would open the log is refused: of the files in their places some are new then, and some are not.
+fn put_in_place(incoming: &Files, files: &Files) -> Result<(), Failure> {
+    let restoring = beside(&files.log, RESTORING);
+    let (log_folder, outbox_folder) = (folder_of(&files.log), folder_of(&files.outbox));
+    let sync = |folder: &Path| File::open(folder)?.sync_all();
+    // One that an earlier try left is replaced, not taken away: there is no moment without it.
+    fs::rename(&incoming.log, &restoring)?;
+    sync(log_folder)?;
     let stamp = ulid::Ulid::generate().to_string();
-    for (ready, file) in [(&outbox_ready, &files.outbox), (&log_ready, &files.log)] {
-        aside(file, Some(&stamp))?;
-        if ready.exists() {
-            fs::rename(ready, file)?;
-        }
+    aside(&files.outbox, Some(&stamp))?;
+    if incoming.outbox.exists() {
+        fs::rename(&incoming.outbox, &files.outbox)?;
     }
-    File::open(data.path())?.sync_all()?;
-    report(voice, &manifest, ids, data.path(), layers.text("master_key").is_some())
+    sync(outbox_folder)?;
+    aside(&files.log, Some(&stamp))?;
+    sync(log_folder)?;
+    fs::rename(&restoring, &files.log)?;
+    Ok(sync(log_folder)?)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn report(
@@ -218,16 +238,11 @@ fn read_manifest(folder: &Path) -> Result<Value, Failure> {
     serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
 
-fn beside(file: &Path, word: &str) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!("{name}.{word}"))
-}
-
 /// Puts a database aside with the files that belong to it, under a name that ends with the stamp; without one it is what
 /// an earlier try left behind, and is deleted.
 fn aside(file: &Path, stamp: Option<&str>) -> Result<(), Failure> {
     // The write-ahead log of one database must never lie beside another.
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["-wal", "-shm", ""] {
         let part = PathBuf::from(format!("{}{ending}", file.display()));
         if !part.exists() {
             continue;
@@ -251,7 +266,8 @@ fn bring(from: &Path, to: &Path) -> Result<(), Failure> {
     let copied = || {
         let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
         std::io::copy(&mut File::open(from)?, &mut target)?;
-        target.sync_all()
+        target.sync_all()?;
+        give_to_owner(to)
     };
     copied().map_err(|error| Failure::failed(format!("{} cannot be copied: {error}", from.display())))
 }

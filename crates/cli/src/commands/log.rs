@@ -8,14 +8,14 @@ use serde_json::json;
 use tidings_engine::{FAULTS_MAX, verify_log};
 use tidings_store::Renewed;
 
-use super::serve::{database_url, open_log, store_failure};
+use super::serve::{database_url, must_be_restored, open_existing, open_log, store_failure};
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
 use crate::config::setting::Setting;
 use crate::config::shards::shards;
 use crate::context::{Context, run_until_interrupted};
 use crate::database::Target;
-use crate::datadir::DataDir;
+use crate::datadir;
 use crate::failure::{Exit, Failure};
 use crate::term::{Style, Voice, note, say, say_json};
 
@@ -25,7 +25,8 @@ pub(crate) enum LogCommand {
     #[command(after_help = "\
 Reads every event: no position and no sequence is missing or twice, every row is what its digest says, every head is \
 the end of its rows. Changes nothing, may run beside a server, and holds one batch of events in memory. Ends with 1 if \
-something is wrong.
+something is wrong. A log that a server of this version has not brought up to date yet is refused: check it with the \
+version that wrote it.
 
 Examples:
   tidings log check --data-dir /var/lib/tidings
@@ -38,8 +39,8 @@ For a log that was restored from a copy and has lost what came after it. Every c
 with 409 log_rewound, deliveries name another log in tidings-log, and the streams on the bus are begun anew. Events \
 and their sequences stay. `tidings restore` does this by itself.
 
-All servers must be stopped: it is refused while one runs on the data directory, or was seen on the PostgreSQL \
-database within the last minute.")]
+All servers must be stopped: it is refused while one runs on the data directory or on the folder of the SQLite file, or \
+was seen on the PostgreSQL database within the last minute.")]
     Renew(Where),
 }
 
@@ -76,10 +77,9 @@ pub(crate) fn run(context: &Context, command: &LogCommand) -> Result<(), Failure
             let layers = place.layers(context)?;
             let dir = crate::config::data_dir(&layers);
             let url = database_url(&layers, &dir);
-            // The directory's lock is what keeps a server away from a file in it.
             let _held = match Target::parse(&url) {
-                Target::Sqlite(_) if dir.exists() => Some(DataDir::take(&dir)?),
-                _ => None,
+                Target::Sqlite(file) if file.exists() => datadir::hold(&dir, &file)?,
+                _ => Vec::new(),
             };
             run_until_interrupted(async {
                 let (before, after) = renew(&url, &layers).await?;
@@ -91,8 +91,9 @@ pub(crate) fn run(context: &Context, command: &LogCommand) -> Result<(), Failure
 
 async fn check(voice: Voice, layers: &Layers) -> Result<(), Failure> {
     let url = database_url(layers, &crate::config::data_dir(layers));
+    must_be_restored(&url)?;
     must_hold_log(&url).await?;
-    let store = open_log(&url, layers).await?;
+    let store = open_existing(&url, layers).await?.map_err(|error| store_failure(&url, &error))?;
     let bar = progress(voice, "{bar:30.cyan/dim} {percent:>3}%  {human_pos} of {human_len} events  eta {eta}");
     let found = verify_log(&*store, |done, total| {
         bar.set_length(total);
@@ -127,6 +128,7 @@ async fn check(voice: Voice, layers: &Layers) -> Result<(), Failure> {
 
 /// Gives the log at a URL a new id, in all of its databases; its ids before and after.
 pub(super) async fn renew(url: &str, layers: &Layers) -> Result<(String, String), Failure> {
+    must_be_restored(url)?;
     must_hold_log(url).await?;
     let shards = shards(&layers.get("shards").text).map_err(Failure::usage)?;
     // Brings the schema of an older copy up to date. Of several databases one may have been renewed before the others

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
 use self::open::Node;
-pub(crate) use self::open::{OUTBOX_FILE, open_log, store_failure, store_options};
+pub(crate) use self::open::{OUTBOX_FILE, RESTORING, beside, must_be_restored, open_existing, open_log, store_failure};
 use crate::config::check::master_key;
 use crate::config::flags::{Flags, ServerScope};
 use crate::config::layer::Layers;
@@ -100,7 +100,8 @@ async fn serve(layers: &Layers, data: &DataDir, keys: Keys, human: bool, args: &
     let listen = &layers.get("listen").text;
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let url = reachable_url(&listener)?;
-    let node = Node { id, address: url.clone(), master: keys.master, replace_master: args.replace_master_key };
+    let node =
+        Node { id, address: address(layers, &listener)?, master: keys.master, replace_master: args.replace_master_key };
     let engine = tokio::select! {
         engine = Box::pin(open::engine(layers, data.path(), node, tracer)) => engine?,
         // Told to stop before it began: nothing to finish.
@@ -187,6 +188,16 @@ fn cannot_listen(listen: &str, error: &std::io::Error) -> Failure {
         _ => "",
     };
     Failure::failed(format!("cannot listen on {listen}: {error}{hint}"))
+}
+
+/// What this node tells the others that it is reached at: what is set, else where it listens. A listener on all addresses
+/// says nothing about that: the URL that is good on this machine would be another node's on theirs.
+fn address(layers: &Layers, listener: &TcpListener) -> Result<Option<String>, Failure> {
+    match layers.text("advertise") {
+        Some(url) => Ok(Some(url.trim_end_matches('/').to_owned())),
+        None if listener.local_addr()?.ip().is_unspecified() => Ok(None),
+        None => reachable_url(listener).map(Some),
+    }
 }
 
 /// The URL at which a process of this machine reaches a listener.

@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::list::{self, Paging, as_json, text};
+use super::log::progress;
 use crate::args::Client;
 use crate::context::{Context, run_until_interrupted};
 use crate::failure::Failure;
@@ -58,16 +59,26 @@ fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> 
     let api = context.api(client)?;
     let path = format!("/v1/tenants/{}/move", segment(tenant));
     let body = json!({ "partition": partition });
+    let bar = progress(context.voice, "{spinner} waiting for {elapsed}");
     let answer = run_until_interrupted(async {
+        let mut told = false;
         loop {
             let answer = api.call(Method::POST, &path, Some(&body)).await?;
             if answer.pointer("/done").and_then(Value::as_bool) != Some(false) {
                 return Ok(answer);
             }
-            // The other partition's router must first come past what a tenant left there.
+            if !std::mem::replace(&mut told, true) {
+                note(format!(
+                    "{tenant} moves once the router of partition {partition} has passed what a tenant left there; \
+                     `tidings nodes` says whether one runs"
+                ));
+            }
+            bar.tick();
             tokio::time::sleep(AGAIN_AFTER).await;
         }
-    })?;
+    });
+    bar.finish_and_clear();
+    let answer = answer?;
     if context.voice.json {
         return say_json(context.voice, &answer);
     }

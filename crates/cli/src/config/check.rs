@@ -304,6 +304,7 @@ mod tests {
         refused("egress_proxy", "proxy:3128", "must begin with");
         refused("egress_proxy", "http://proxy:3128/path", "nothing behind host and port");
         refused("node_id", "a b", "must be letters");
+        refused("advertise", "10.0.0.1:7411", "not a URL");
         refused("allow_http", "maybe", "neither true nor false");
         refused("shutdown_s", "0", "not within 1 and 3600");
         refused("sqlite.synchronous", "off", "none of full, normal");

@@ -136,6 +136,8 @@ settings! {
         "Directory of the keys, the lock and, with SQLite, the databases. Made with mode 0700 if it is missing.";
     "listen", "TIDINGS_LISTEN", Some("listen"), Server, Kind::Address, "127.0.0.1:7411", "",
         "Address and port to serve HTTP on. Port 0 takes a free one; `server.url` in the data directory says which.";
+    "advertise", "TIDINGS_ADVERTISE", Some("advertise"), Server, Kind::Server, "", "",
+        "The URL at which this node, and no other, is reached from outside its machine: shown by `tidings nodes`, asked by `tidings top`. Without a value: where it listens, and nothing where it listens on all addresses (`0.0.0.0`, `[::]`).";
     "database_url", "TIDINGS_DATABASE_URL", Some("database-url"), Server, Kind::Database, "", "",
         "Where the log is kept: `postgres://…`, or `sqlite:` with a path. Without a value: `tidings.db` in the data directory.";
     "nats_url", "TIDINGS_NATS_URL", Some("nats-url"), Server,

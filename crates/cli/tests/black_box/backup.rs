@@ -198,3 +198,116 @@ async fn a_log_in_postgresql_is_renewed_once_all_its_servers_are_stopped() {
     assert_eq!(numbers(page(&server, "from=start").await["events"].as_array().unwrap()).last(), Some(&(4, 9)));
     server.stop().await;
 }
+
+/// Takes the last step of a log's schema back, as far as a server can tell.
+async fn as_an_older_version_left_it(database: &tidings_testkit::Database) {
+    let client = database.connect().await;
+    let sql = "DELETE FROM tidings.schema_history WHERE version = (SELECT max(version) FROM tidings.schema_history)";
+    assert_eq!(client.execute(sql, &[]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_check_changes_nothing_and_refuses_a_log_of_an_older_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, folder) = (dir.path().join("data"), dir.path().join("backup"));
+    let mut server = Server::on(&data, &[], &[]).await;
+    server.feed(&["emit", "-"], &events("acme", 3)).await.ok();
+    server.stop().await;
+    on(&data, &["backup", path(&folder)]).await.ok();
+    let copy = folder.join("tidings.db");
+    let url = format!("sqlite:{}", copy.display());
+    let check = async || run(tidings(&["log", "check", "--database-url", &url]), "").await;
+    let before = std::fs::read(&copy).unwrap();
+    check().await.ok();
+    assert!(std::fs::read(&copy).unwrap() == before, "not a byte of the copy is another");
+
+    let step = "DELETE FROM schema_history WHERE version = (SELECT max(version) FROM schema_history)";
+    rusqlite::Connection::open(&copy).unwrap().execute_batch(step).unwrap();
+    let before = std::fs::read(&copy).unwrap();
+    let refused = check().await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("that last ran on it"), "{refused:?}");
+    let looked = run(tidings(&["doctor", "--data-dir", path(&data), "--database-url", &url, "--json"]), "").await;
+    assert!(looked.stdout.contains("the storage is behind") && looked.code == Some(0), "{looked:?}");
+    assert!(std::fs::read(&copy).unwrap() == before, "nor is one after a check that is refused");
+    // A copy can be made whatever its version is.
+    let other = dir.path().join("again");
+    run(tidings(&["backup", path(&other), "--data-dir", path(&data), "--database-url", &url]), "").await.ok();
+
+    let database = Postgres::shared().database().await;
+    let url = database.url();
+    let mut server = Server::on(&data, &[], &[("TIDINGS_DATABASE_URL", &url)]).await;
+    server.stop().await;
+    let check = async || run(tidings(&["log", "check", "--database-url", &url]), "").await;
+    check().await.ok();
+    as_an_older_version_left_it(&database).await;
+    for _ in 0..2 {
+        let refused = check().await;
+        assert!(refused.code == Some(1) && refused.stderr.contains("that last ran on it"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_not_renewed_under_a_server_that_runs_on_its_folder() {
+    let mut server = Server::start().await;
+    let url = format!("sqlite:{}", server.data().join("tidings.db").display());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let renew = async || {
+        let mut command = tidings(&["log", "renew", "--json", "--database-url", &url]);
+        command.current_dir(elsewhere.path());
+        run(command, "").await
+    };
+    let refused = renew().await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("runs on the data directory"), "{refused:?}");
+    server.stop().await;
+    renew().await.ok();
+}
+
+#[tokio::test]
+async fn a_restore_that_was_interrupted_halfway_keeps_servers_away_until_it_is_run_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, folder) = (dir.path().join("data"), dir.path().join("backup"));
+    let mut server = Server::on(&data, &[], &[]).await;
+    server.feed(&["emit", "-"], &events("acme", 3)).await.ok();
+    server.stop().await;
+    on(&data, &["backup", path(&folder)]).await.ok();
+    // The worst moment: the old log is aside and the new one is not there yet.
+    std::fs::rename(data.join("tidings.db"), data.join("tidings.db.restoring")).unwrap();
+    let commands: [&[&str]; 5] =
+        [&["serve", "--listen", "127.0.0.1:0"], &["log", "check"], &["log", "renew"], &["doctor"], &["backup", "b"]];
+    for command in commands {
+        let refused = on(&data, command).await;
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(refused.code == Some(1) && said.contains("a restore was interrupted"), "{command:?}: {refused:?}");
+        assert!(!data.join("tidings.db").exists(), "{command:?} made a log");
+    }
+    on(&data, &["restore", path(&folder), "--replace"]).await.ok();
+    assert!(!data.join("tidings.db.restoring").exists());
+    let mut server = Server::on(&data, &[], &[]).await;
+    assert_eq!(page(&server, "from=start").await["events"].as_array().map(Vec::len), Some(3));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_root_restores_belongs_to_the_owner_of_the_data_directory() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: this test needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (data, folder) = (dir.path().join("data"), dir.path().join("backup"));
+    let mut server = Server::on(&data, &[], &[]).await;
+    server.feed(&["emit", "-"], &events("acme", 1)).await.ok();
+    server.stop().await;
+    on(&data, &["backup", path(&folder)]).await.ok();
+    let fresh = dir.path().join("fresh");
+    std::fs::create_dir(&fresh).unwrap();
+    chown(&fresh, Some(65_534), Some(65_533)).unwrap();
+    on(&fresh, &["restore", path(&folder)]).await.ok();
+    let made: Vec<_> = std::fs::read_dir(&fresh).unwrap().map(|file| file.unwrap()).collect();
+    assert!(made.len() >= 3, "the log, the outbox and the lock: {made:?}");
+    for file in made {
+        let found = file.metadata().unwrap();
+        assert_eq!((found.uid(), found.gid()), (65_534, 65_533), "{:?}", file.path());
+    }
+}

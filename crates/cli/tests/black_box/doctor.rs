@@ -77,3 +77,14 @@ async fn what_is_broken_fails_the_check() {
     let away = run(tidings(&["doctor", "--url", &format!("http://127.0.0.1:{}", free_port())]), "").await;
     assert_eq!(away.code, Some(1), "{away:?}");
 }
+
+#[tokio::test]
+async fn a_role_that_no_node_has_is_a_warning() {
+    let server = Server::start_with(&["--roles", "api"], &[]).await;
+    let remote = server.run(&["doctor", "--json"]).await.json();
+    let told: Vec<&str> = found(&remote, "nodes").iter().map(|check| check["found"].as_str().unwrap()).collect();
+    assert!(told.iter().any(|text| text.contains("role router")), "{remote:#}");
+    assert!(told.iter().any(|text| text.contains("role pump")), "{remote:#}");
+    let whole = Server::start().await.run(&["doctor", "--json"]).await.json();
+    assert_eq!(found(&whole, "nodes")[0]["status"], "ok", "{whole:#}");
+}

@@ -1,6 +1,7 @@
 //! `tidings top`, without a terminal.
 
 use serde_json::Value;
+use tidings_testkit::Postgres;
 
 use crate::receiver::Receiver;
 use crate::support::{Server, events, run, tidings};
@@ -13,9 +14,18 @@ async fn one_frame_tells_of_rates_outboxes_partitions_lanes_and_nodes() {
     server.run(&["endpoints", "create", "acme", &receiver.url(), "--types", "sales.*"]).await.ok();
     server.feed(&["emit", "-"], &events("acme", 50)).await.ok();
     let text = server.run(&["top", "--once"]).await.ok();
-    for expected in
-        ["Tidings  1 node", "sqlite", "A second", "events in", "platform", "Partitions (1)", "memory", "p99"]
-    {
+    for expected in [
+        "Tidings  1 node",
+        "sqlite",
+        "A second",
+        "events in",
+        "beyond quotas",
+        "to the bus",
+        "platform",
+        "Partitions (1)",
+        "memory",
+        "p99",
+    ] {
         assert!(text.contains(expected), "{expected}:\n{text}");
     }
     assert!(!text.contains("nobody"), "the partition has an owner:\n{text}");
@@ -39,4 +49,28 @@ async fn a_node_that_does_not_answer_is_named_and_none_at_all_is_a_failure() {
     assert!(text.contains("2 nodes") && text.contains("1 not answering") && text.contains("no answer"), "{text}");
     let ran = run(tidings(&["top", "--once", "--url", nobody]), "").await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
+}
+
+#[tokio::test]
+async fn nodes_that_tell_no_address_of_their_own_are_counted_and_one_that_is_told_is_found() {
+    let database = Postgres::shared().database().await;
+    let (dir, url) = (tempfile::tempdir().unwrap(), database.url());
+    let master = ("TIDINGS_MASTER_KEY", "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=");
+    let env = [("TIDINGS_DATABASE_URL", url.as_str()), master];
+    let everywhere = ["--listen", "0.0.0.0:0"];
+    let first = Server::on(&dir.path().join("1"), &everywhere, &env).await;
+    let told = [&everywhere[..], &["--advertise", "http://tidings-1.example:7411/"]].concat();
+    let _second = Server::on(&dir.path().join("2"), &told, &env).await;
+    // A node knows of another from its own next heartbeat on.
+    let nodes = loop {
+        let nodes = first.run(&["nodes", "--json"]).await.json();
+        if nodes["data"].as_array().unwrap().len() == 2 {
+            break nodes;
+        }
+    };
+    let listed = nodes["data"].as_array().unwrap();
+    let addresses: Vec<&str> = listed.iter().filter_map(|node| node["address"].as_str()).collect();
+    assert_eq!(addresses, ["http://tidings-1.example:7411"], "{nodes:#}");
+    let text = first.run(&["top", "--once"]).await.ok();
+    assert!(text.contains("1 of 2 nodes") && text.contains("set `advertise` there"), "{text}");
 }

@@ -226,7 +226,12 @@ async fn plan(lease: &Lease, name: &str, sql: &str) -> String {
 #[tokio::test]
 async fn every_statement_of_delivery_and_catalog_goes_by_its_index_whenever_it_was_planned() {
     let database = Postgres::shared().database().await;
-    let options = PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) };
+    let options = PostgresOptions {
+        partitions: 2,
+        connections: 4,
+        patience: Duration::from_secs(5),
+        ..PostgresOptions::default()
+    };
     let store = PostgresStore::connect(&database.url(), options).await.expect("a store");
     let lease = store.connections.writer().await.expect("a connection");
     let start = Timestamp::from_micros(0);

@@ -1,8 +1,8 @@
 //! Bringing a database to where the store can use it, and asking how safe it is.
 
 use tidings_event::{LogId, Timestamp};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::address::Address;
 use super::pool::Lease;
@@ -90,20 +90,82 @@ pub(super) async fn prepare(address: &Address, part: &Part) -> Result<(LogInfo, 
         Part::Home { partitions } => describe(&mut client, *partitions).await?,
         Part::Shard(membership) => membership.join(&mut client).await?,
     };
-    let rows = client.query_typed(PARTITIONS, &[]).await?;
-    let partitions = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i32>>>()?;
+    let partitions = own_partitions(&client).await?;
     guard.batch_execute("ROLLBACK").await?;
     Ok((log, partitions))
 }
 
+/// Checks the server, and tells which log it holds and in which partitions. Makes nothing: what is missing is refused.
+pub(super) async fn look(address: &Address, part: &Part) -> Result<(LogInfo, Vec<i32>)> {
+    let client = address.connect().await?;
+    check_server(&client).await?;
+    let none = || Error::Unusable("there is no log".to_owned());
+    standing(&client).await?.ok_or_else(none)?.must_not_be_older()?;
+    let row = client.query_typed_opt(LOG, &[]).await?.ok_or_else(none)?;
+    let log = log_info(&row)?;
+    let shard: i32 = client.query_typed_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
+    let partitions = own_partitions(&client).await?;
+    match part {
+        Part::Home { .. } => check_home(shard)?,
+        Part::Shard(membership) => {
+            membership.check(log.id, shard, &partitions)?;
+            if partitions.len() < membership.partitions.len() {
+                let name = &membership.name;
+                return Err(Error::Behind(format!("the database of shard '{name}' lacks partitions of its range")));
+            }
+        }
+    }
+    Ok((log, partitions))
+}
+
+async fn own_partitions(client: &Client) -> Result<Vec<i32>> {
+    let rows = client.query_typed(PARTITIONS, &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+fn check_home(shard: i32) -> Result<()> {
+    match shard {
+        0 => Ok(()),
+        _ => Err(Error::Unusable("it is a shard of a log whose home is another database".to_owned())),
+    }
+}
+
+fn log_info(row: &Row) -> Result<LogInfo> {
+    let log_id: &str = row.try_get(0)?;
+    let partitions: i64 = row.try_get(1)?;
+    Ok(LogInfo {
+        id: LogId(log_id.parse().map_err(|_| crate::row::corrupt("log_id"))?),
+        partitions: u32::try_from(partitions).map_err(|_| crate::row::corrupt("partitions"))?,
+    })
+}
+
 impl Membership {
+    fn refused<T>(&self, reason: &str) -> Result<T> {
+        Err(Error::Unusable(format!("the database of shard '{}' {reason}", self.name)))
+    }
+
+    /// Proves that what a database holds is this part of the log.
+    fn check(&self, log: LogId, shard: i32, partitions: &[i32]) -> Result<()> {
+        if log != self.log {
+            return self.refused(&format!("holds another log, {log}; home holds {}", self.log));
+        }
+        if shard != i32::from(self.shard) {
+            let other = if shard == 0 { "the log's home".to_owned() } else { format!("shard number {shard}") };
+            return self.refused(&format!("is {other}; it should be number {}", self.shard));
+        }
+        match partitions.iter().find(|id| !self.partitions.contains(id)) {
+            Some(foreign) => self.refused(&format!("holds partition {foreign}, which is not in its range")),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the database a part of the log, or proves that it is one, and adds the partitions that are new.
     async fn join(&self, client: &mut Client) -> Result<LogInfo> {
         let transaction = client.transaction().await?;
-        let refused = |reason: String| Err(Error::Unusable(format!("the database of shard '{}' {reason}", self.name)));
-        match transaction.query_opt(LOG, &[]).await? {
+        let log = transaction.query_opt(LOG, &[]).await?.map(|row| log_info(&row)).transpose()?;
+        match log {
             None if self.joined => {
-                return refused("holds no log, although it did: it is another database, or an empty one".to_owned());
+                return self.refused("holds no log, although it did: it is another database, or an empty one");
             }
             None => {
                 let now = Timestamp::new(jiff::Timestamp::now()).as_micros();
@@ -114,23 +176,12 @@ impl Membership {
                     transaction.batch_execute(&restart).await?;
                 }
             }
-            Some(row) => {
-                let log: &str = row.try_get(0)?;
-                if log != self.log.to_string() {
-                    return refused(format!("holds another log, {log}; home holds {}", self.log));
-                }
-                let shard: i32 = transaction.query_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
-                if shard != i32::from(self.shard) {
-                    let other = if shard == 0 { "the log's home".to_owned() } else { format!("shard number {shard}") };
-                    return refused(format!("is {other}; it should be number {}", self.shard));
-                }
-            }
+            Some(_) => {}
         }
+        let shard: i32 = transaction.query_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
         let present = transaction.query(PARTITIONS, &[]).await?;
         let present = present.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i32>>>()?;
-        if let Some(foreign) = present.iter().find(|id| !self.partitions.contains(id)) {
-            return refused(format!("holds partition {foreign}, which is not in its range"));
-        }
+        self.check(log.map_or(self.log, |log| log.id), shard, &present)?;
         transaction.execute(ADD_PARTITIONS, &[&self.partitions]).await?;
         transaction.execute(ADD_LEASES, &[]).await?;
         transaction.commit().await?;
@@ -141,15 +192,20 @@ impl Membership {
 
 /// Whether the schema has steps to come, those of a new one included.
 async fn is_behind(client: &Client) -> Result<bool> {
+    standing(client).await?.map_or(Ok(true), migrations::Standing::is_behind)
+}
+
+/// How far the schema is; nothing where there is none.
+async fn standing(client: &Client) -> Result<Option<migrations::Standing>> {
     if client.query_typed_opt(HISTORY_EXISTS, &[]).await?.is_none() {
-        return Ok(true);
+        return Ok(None);
     }
-    let Some(step) = client.query_typed_one(LAST_STEP, &[]).await?.try_get(0)? else { return Ok(true) };
+    let Some(step) = client.query_typed_one(LAST_STEP, &[]).await?.try_get(0)? else { return Ok(None) };
     let needs = match client.query_typed_opt(NEEDS_EXISTS, &[]).await? {
         Some(_) => client.query_typed_opt(NEEDS_STEP, &[]).await?.map(|row| row.try_get(0)).transpose()?,
         None => None,
     };
-    migrations::Standing { step, needs }.is_behind()
+    Ok(Some(migrations::Standing { step, needs }))
 }
 
 /// Takes the lock, in a transaction of its own that ends with the connection: what belongs to a session would stay
@@ -191,16 +247,9 @@ async fn describe(client: &mut Client, partitions: u32) -> Result<LogInfo> {
     }
     let row = transaction.query_one(LOG, &[]).await?;
     let shard: i32 = transaction.query_one(PLACE_IN_LOG, &[]).await?.try_get(0)?;
-    if shard != 0 {
-        return Err(Error::Unusable("it is a shard of a log whose home is another database".to_owned()));
-    }
+    check_home(shard)?;
     transaction.commit().await?;
-    let log_id: &str = row.try_get(0)?;
-    let partitions: i64 = row.try_get(1)?;
-    Ok(LogInfo {
-        id: LogId(log_id.parse().map_err(|_| crate::row::corrupt("log_id"))?),
-        partitions: u32::try_from(partitions).map_err(|_| crate::row::corrupt("partitions"))?,
-    })
+    log_info(&row)
 }
 
 /// A migration that failed because the database did, or because of what it holds.

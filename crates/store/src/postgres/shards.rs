@@ -72,8 +72,8 @@ impl PostgresStore {
     }
 
     /// Makes the shards of the configuration known to home, or proves that they are those that it knows. Partitions may
-    /// be added to a shard, never taken away. Returns them by their numbers.
-    pub(crate) async fn register(&self, wanted: &[(String, BTreeSet<u32>)]) -> Result<Vec<Registered>> {
+    /// be added to a shard, never taken away; neither is, where they must be `existing`. Returns them by their numbers.
+    pub(crate) async fn register(&self, wanted: &[(String, BTreeSet<u32>)], existing: bool) -> Result<Vec<Registered>> {
         let lease = self.connections.writer().await?;
         let mut flight = Flight::default();
         flight.simple("BEGIN");
@@ -88,6 +88,13 @@ impl PostgresStore {
             )));
         }
         for (name, partitions) in wanted {
+            let known_already =
+                known.iter().any(|shard| shard.name == *name && partitions.is_subset(&shard.partitions));
+            if existing && !known_already {
+                return Err(Error::Behind(format!(
+                    "the log does not know all of shard '{name}' yet; a server with this configuration adds it"
+                )));
+            }
             let (no, added) = match known.iter_mut().find(|shard| shard.name == *name) {
                 Some(shard) => {
                     if let Some(lost) = shard.partitions.iter().find(|partition| !partitions.contains(partition)) {

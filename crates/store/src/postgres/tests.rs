@@ -9,7 +9,7 @@ use crate::search::Driver;
 use crate::{Decide, Direction, sample};
 
 fn options() -> PostgresOptions {
-    PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5) }
+    PostgresOptions { partitions: 2, connections: 4, patience: Duration::from_secs(5), ..PostgresOptions::default() }
 }
 
 fn searches() -> Vec<String> {

@@ -142,7 +142,7 @@ impl Shard {
     async fn open(&self) -> Result<Arc<PostgresStore>> {
         let part = Part::Shard(self.membership.clone());
         let store = Arc::new(PostgresStore::open(&self.url, &self.options, &part).await?);
-        if !self.membership.joined {
+        if !self.membership.joined && !self.options.existing {
             self.home.note_joined(self.membership.shard).await?;
         }
         Ok(store)

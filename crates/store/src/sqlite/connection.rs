@@ -18,6 +18,7 @@ const WRITER_CACHE_KIB: i32 = 32 * 1024;
 const READER_CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements kept by each connection.
 pub(super) const STATEMENTS_MAX: usize = 128;
+const PARTITIONS: &str = "SELECT count(*) FROM partitions";
 /// Tries to bring the schema up to date; another process may be at the same.
 const MIGRATE_TRIES: usize = 3;
 
@@ -27,6 +28,8 @@ pub(super) struct Opening {
     pub(super) path: PathBuf,
     pub(super) synchronous: Synchronous,
     pub(super) patience: Duration,
+    /// The file is left as it is, but for what is written into its tables.
+    pub(super) existing: bool,
 }
 
 impl Opening {
@@ -36,6 +39,19 @@ impl Opening {
         let mut connection = self.writer()?;
         let log = Self::set_up(&mut connection, partitions, LogId(ulid::Ulid::generate()))?;
         Ok((connection, log))
+    }
+
+    /// Opens a file for the first time in this process that must hold a log of this version.
+    pub(super) fn look(&self) -> Result<(Connection, LogInfo)> {
+        let connection = self.writer()?;
+        let Some(standing) = standing(&connection)? else { return Err(Error::Unusable("there is no log".to_owned())) };
+        standing.must_not_be_older()?;
+        check_encoding(&connection)?;
+        let log: Option<String> = connection.query_row("SELECT log_id FROM meta", [], |row| row.get(0)).optional()?;
+        let log = log.ok_or_else(|| Error::Unusable("there is no log".to_owned()))?;
+        let id = LogId(log.parse().map_err(|_| crate::row::corrupt("log_id"))?);
+        let partitions = connection.query_row(PARTITIONS, [], |row| row.get(0))?;
+        Ok((connection, LogInfo { id, partitions }))
     }
 
     /// Brings the schema up to date, and tells which log there is; a new one is called `log`.
@@ -77,9 +93,11 @@ impl Opening {
     /// A connection that may write.
     pub(super) fn writer(&self) -> Result<Connection> {
         let connection = self.open()?;
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-        if !mode.eq_ignore_ascii_case("wal") {
-            return Err(Error::Unusable(format!("the file's journal_mode stays {mode}; it must be wal")));
+        if !self.existing {
+            let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+            if !mode.eq_ignore_ascii_case("wal") {
+                return Err(Error::Unusable(format!("the file's journal_mode stays {mode}; it must be wal")));
+            }
         }
         let synchronous = match self.synchronous {
             Synchronous::Full => "full",
@@ -117,26 +135,36 @@ impl Opening {
 
 /// Whether the schema has steps to come, those of a new file included.
 fn is_behind(connection: &Connection) -> Result<bool> {
+    standing(connection)?.map_or(Ok(true), migrations::Standing::is_behind)
+}
+
+/// How far the schema is; nothing where there is none.
+fn standing(connection: &Connection) -> Result<Option<migrations::Standing>> {
     let has = |sql: &str| -> Result<bool> { Ok(connection.query_row(sql, [], |row| row.get(0))?) };
     if !has("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_history'")? {
-        return Ok(true);
+        return Ok(None);
     }
     let step: Option<i32> = connection.query_row("SELECT max(version) FROM schema_history", [], |row| row.get(0))?;
-    let Some(step) = step else { return Ok(true) };
+    let Some(step) = step else { return Ok(None) };
     let says = has("SELECT count(*) > 0 FROM pragma_table_info('meta') WHERE name = 'needs_step'")?;
     let needs = match says {
         true => connection.query_row("SELECT needs_step FROM meta", [], |row| row.get(0)).optional()?,
         false => None,
     };
-    migrations::Standing { step, needs }.is_behind()
+    Ok(Some(migrations::Standing { step, needs }))
+}
+
+fn check_encoding(connection: &Connection) -> Result<()> {
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    match encoding.as_str() {
+        "UTF-8" => Ok(()),
+        _ => Err(Error::Unusable(format!("the file's encoding is {encoding}; it must be UTF-8"))),
+    }
 }
 
 /// Reads which log the file holds; gives a new file its log.
 fn describe(connection: &mut Connection, partitions: u32, log: LogId) -> Result<LogInfo> {
-    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
-    if encoding != "UTF-8" {
-        return Err(Error::Unusable(format!("the file's encoding is {encoding}; it must be UTF-8")));
-    }
+    check_encoding(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known: Option<String> = transaction.query_row("SELECT log_id FROM meta", [], |row| row.get(0)).optional()?;
     let log_id = match known {
@@ -157,7 +185,7 @@ fn describe(connection: &mut Connection, partitions: u32, log: LogId) -> Result<
             log_id
         }
     };
-    let partitions = transaction.query_row("SELECT count(*) FROM partitions", [], |row| row.get(0))?;
+    let partitions = transaction.query_row(PARTITIONS, [], |row| row.get(0))?;
     transaction.commit()?;
     Ok(LogInfo { id: LogId(log_id), partitions })
 }

@@ -109,8 +109,10 @@ impl Seat {
 
     fn leave(&mut self) {
         if let Some(connection) = self.connection.take() {
-            // Keeps the planner's statistics fresh; a failure changes nothing that is stored.
-            let _ = connection.execute_batch("PRAGMA optimize");
+            if !self.opening.existing {
+                // Keeps the planner's statistics fresh; a failure changes nothing that is stored.
+                let _ = connection.execute_batch("PRAGMA optimize");
+            }
             if let Err((_, error)) = connection.close() {
                 tracing::warn!(%error, "the file was not closed in order");
             }

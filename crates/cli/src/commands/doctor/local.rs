@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_event::{LogId, Timestamp};
-use tidings_store::{OutboxSource, SourceError};
+use tidings_store::{Error as StoreError, OutboxSource, SourceError};
 
 use super::{Findings, Verdict, judge_clock, webhooks};
-use crate::commands::serve::{database_url, store_options};
+use crate::commands::serve::{database_url, must_be_restored, open_existing};
 use crate::config::data_dir;
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
@@ -91,15 +91,21 @@ fn disk(findings: &mut Findings, dir: &Path) {
 
 async fn database(findings: &mut Findings, layers: &Layers, url: &str) {
     let shown = mask_url(url);
+    if let Err(failure) = must_be_restored(url) {
+        return findings.bad("database", failure.text);
+    }
     // Opening a store makes what is missing; that is for `serve` to do, not for a check.
     match tidings_store::holds_log(url).await {
         Ok(true) => {}
         Ok(false) => return findings.good("database", format!("{shown} holds no log yet; `tidings serve` makes one")),
         Err(error) => return findings.bad("database", format!("{shown}: {error}")),
     }
-    let store = match tidings_store::open_store(url, store_options(layers)).await {
-        Ok(store) => store,
-        Err(error) => return findings.bad("database", format!("{shown}: {error}")),
+    let store = match open_existing(url, layers).await {
+        Ok(Ok(store)) => store,
+        // As it is before every upgrade.
+        Ok(Err(error @ StoreError::Behind(_))) => return findings.warn("database", format!("{shown}: {error}")),
+        Ok(Err(error)) => return findings.bad("database", format!("{shown}: {error}")),
+        Err(failure) => return findings.bad("database", failure.text),
     };
     match store.probe_write().await {
         Ok(()) => findings.good(

@@ -1,5 +1,7 @@
 //! What a running server tells about itself.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::DATE;
@@ -20,10 +22,12 @@ pub(super) async fn check(findings: &mut Findings, url: &str, key: Option<String
     if !alive(findings, &api).await {
         return;
     }
-    ready(findings, &api).await;
+    let has_bus = ready(findings, &api).await;
     if has_key {
+        nodes(findings, &api, has_bus).await;
         sources(findings, &api).await;
     } else {
+        findings.warn("nodes", "not checked: TIDINGS_KEY is not set");
         findings.warn("sources", "not checked: TIDINGS_KEY is not set");
     }
 }
@@ -49,11 +53,15 @@ async fn alive(findings: &mut Findings, api: &Api) -> bool {
     true
 }
 
-async fn ready(findings: &mut Findings, api: &Api) {
+/// Whether it is ready, and how safe what it keeps is. Returns whether it has a bus.
+async fn ready(findings: &mut Findings, api: &Api) -> bool {
     let answer = match api.get("/readyz").await {
         Ok(answer) => answer,
         Err(Error::Foreign { text: body, .. }) => serde_json::from_str(&body).unwrap_or_default(),
-        Err(error) => return findings.bad("storage", error.brief()),
+        Err(error) => {
+            findings.bad("storage", error.brief());
+            return false;
+        }
     };
     match text(&answer, "/status").as_str() {
         "ready" => findings.good("storage", format!("{}, takes writes", text(&answer, "/backend"))),
@@ -72,6 +80,58 @@ async fn ready(findings: &mut Findings, api: &Api) {
         }
         None => {}
     }
+    answer["bus"].is_object()
+}
+
+/// Whether every role that has work has a node. What is free and can be taken is taken within a moment, so only what
+/// nobody takes is told.
+async fn nodes(findings: &mut Findings, api: &Api, has_bus: bool) {
+    let answer = match api.get("/v1/nodes").await {
+        Ok(answer) => answer,
+        Err(error) if error.code() == Some("forbidden") => {
+            return findings.warn("nodes", "not checked: the key is neither an admin's nor an auditor's");
+        }
+        Err(error) => return findings.warn("nodes", format!("not checked: {}", error.brief())),
+    };
+    let unmet = unmet(&answer, has_bus);
+    if unmet.is_empty() {
+        let count = answer["data"].as_array().map_or(0, Vec::len);
+        findings.good("nodes", format!("{count} run, and each role has one"));
+    }
+    unmet.into_iter().for_each(|text| findings.warn("nodes", text));
+}
+
+/// What no listed node takes upon itself: a sentence each.
+fn unmet(answer: &Value, has_bus: bool) -> Vec<String> {
+    let listed = answer["data"].as_array().map_or(&[][..], Vec::as_slice);
+    let words = |node: &'_ Value, list: &str| -> Vec<String> {
+        node[list].as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let with = |role: &str| listed.iter().filter(|node| words(node, "roles").iter().any(|one| one == role)).collect();
+    let free = |role: &str| -> Vec<String> {
+        let leases = answer["free"].as_array().into_iter().flatten();
+        leases.filter(|lease| lease["role"] == role).map(|lease| text(lease, "/slot")).collect()
+    };
+    let (routers, publishers, pumps): (Vec<&Value>, Vec<&Value>, Vec<&Value>) =
+        (with("router"), with("publisher"), with("pump"));
+    let mut unmet = Vec::new();
+    if routers.is_empty() && !free("router").is_empty() {
+        unmet.push("no node has the role router: nothing is delivered to endpoints".to_owned());
+    }
+    if publishers.is_empty() && has_bus {
+        unmet.push("no node has the role publisher: nothing is written to the bus".to_owned());
+    }
+    let read: BTreeSet<String> = pumps.iter().flat_map(|node| words(node, "sources")).collect();
+    let known: BTreeSet<String> = listed.iter().flat_map(|node| words(node, "sources")).chain(free("pump")).collect();
+    match pumps.is_empty() && !known.is_empty() {
+        true => unmet.push("no node has the role pump: no outbox is read".to_owned()),
+        false => unmet.extend(
+            known
+                .difference(&read)
+                .map(|source| format!("no node with the role pump has the source {source}: its outbox is not read")),
+        ),
+    }
+    unmet
 }
 
 /// The settings in force.
@@ -116,5 +176,32 @@ async fn sources(findings: &mut Findings, api: &Api) {
             "not_installed" => findings.bad(what, "has no outbox; tidings outbox install --url … makes one"),
             status => findings.bad(what, format!("the server says: {status}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_role_that_no_node_takes_is_told() {
+        let free = json!([{"role": "router", "slot": "0"}, {"role": "pump", "slot": "shop"}, {"role": "publisher", "slot": "0"}]);
+        let told = |nodes: Value, free: &Value, has_bus| unmet(&json!({"data": nodes, "free": free}), has_bus);
+        let api = json!([{"roles": ["api"], "sources": ["shop"]}]);
+        let leaving = json!([{"roles": [], "sources": []}]);
+        let all = json!([{"roles": ["api", "pump", "router", "publisher"], "sources": ["shop"]}]);
+        assert_eq!(told(all.clone(), &free, true), Vec::<String>::new(), "free for a moment only");
+        assert_eq!(told(leaving, &json!([]), false), Vec::<String>::new(), "it still owns all");
+        let found = told(api, &free, true).join("\n");
+        for expected in ["role router: nothing is delivered", "role publisher", "role pump: no outbox is read"] {
+            assert!(found.contains(expected), "{expected} is not in:\n{found}");
+        }
+        let other = json!([{"roles": ["pump", "router"], "sources": ["platform"]}]);
+        assert_eq!(
+            told(other, &free, false),
+            ["no node with the role pump has the source shop: its outbox is not read"]
+        );
     }
 }

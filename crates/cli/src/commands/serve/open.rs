@@ -1,6 +1,6 @@
 //! Opens the databases and starts the engine on them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::config::check::{ports, proxy, ranges, roles};
 use crate::config::layer::Layers;
 use crate::config::mask::mask_url;
 use crate::config::shards::shards;
+use crate::database::Target;
 use crate::failure::{Exit, Failure};
 
 /// The file of Tidings' own outbox beside an SQLite log.
@@ -26,8 +27,8 @@ const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 pub(super) struct Node {
     /// Its name.
     pub(super) id: String,
-    /// Where it listens.
-    pub(super) address: String,
+    /// Where the others reach it, if that is known.
+    pub(super) address: Option<String>,
     /// The key that secrets of endpoints are encrypted with.
     pub(super) master: [u8; 32],
     /// Whether that key takes the place of the one that the log was used with.
@@ -58,7 +59,7 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
     options.bus = bus(layers, &node.id, store.log().id, &node.master).await?;
     options.tracer = tracer;
     options.node.id = node.id;
-    options.node.address = Some(node.address);
+    options.node.address = node.address;
     options.node.roles = roles;
     options.deliver.master = node.master;
     options.deliver.replace_master = node.replace_master;
@@ -66,11 +67,49 @@ pub(super) async fn engine(layers: &Layers, data_dir: &Path, node: Node, tracer:
     started.map_err(|error| store_failure(&url, &error))
 }
 
-/// The log, in all of its databases.
+/// The log, in all of its databases; what is missing is made.
 pub(crate) async fn open_log(url: &str, layers: &Layers) -> Result<Arc<dyn Store>, Failure> {
+    must_be_restored(url)?;
+    open(url, layers, store_options(layers)).await?.map_err(|error| store_failure(url, &error))
+}
+
+/// The log as it is, in all of its databases: nothing is made, migrated or added.
+pub(crate) async fn open_existing(url: &str, layers: &Layers) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
+    must_be_restored(url)?;
+    open(url, layers, store_options(layers).existing()).await
+}
+
+async fn open(
+    url: &str,
+    layers: &Layers,
+    options: StoreOptions,
+) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
     let shards = shards(&layers.get("shards").text).map_err(Failure::usage)?;
-    let opened = tidings_store::open_sharded(url, &shards, store_options(layers)).await;
-    opened.map_err(|error| store_failure(url, &error))
+    Ok(tidings_store::open_sharded(url, &shards, options).await)
+}
+
+/// Refuses a log whose files a restore was putting in their places when it was interrupted: some are of the one before
+/// and some are not.
+pub(crate) fn must_be_restored(url: &str) -> Result<(), Failure> {
+    let Target::Sqlite(file) = Target::parse(url) else { return Ok(()) };
+    let restoring = beside(&file, RESTORING);
+    if !restoring.exists() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "a restore was interrupted while it put files in their places ({} is there): run `tidings restore … --replace` \
+         again",
+        restoring.display()
+    )))
+}
+
+/// What the name of a log that is being put in its place ends with. As long as there is one, nobody opens the log.
+pub(crate) const RESTORING: &str = "restoring";
+
+/// A file with another ending, beside it.
+pub(crate) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{name}.{ending}"))
 }
 
 /// A source. It connects when it is first used, so that a producer's database that is down holds up nothing else.

@@ -60,7 +60,11 @@ fn concern(value: f64, text: String, warn: f64, bad: f64) -> Cell {
 pub(super) fn headline(view: &View) -> Vec<Cell> {
     let head = &view.headline;
     let nodes = if head.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", head.nodes) };
-    let mut cells = vec![cell("Tidings", Tone::Strong), plain(nodes)];
+    let nodes = match head.nodes_not_seen {
+        0 => plain(nodes),
+        more => cell(format!("{} of {} nodes", head.nodes, head.nodes + more), Tone::Warn),
+    };
+    let mut cells = vec![cell("Tidings", Tone::Strong), nodes];
     cells.push(match (head.nodes_silent, head.nodes_not_ready) {
         (0, 0) => cell("ready", Tone::Good),
         (0, some) => cell(format!("{some} not ready"), Tone::Bad),
@@ -98,7 +102,9 @@ pub(super) fn rates(view: &View) -> Section {
         row("not delivered", rates.not_delivered, true),
         row("to readers", rates.feed_events, false),
         row("requests", rates.requests, false),
+        row("to the bus", rates.to_bus, false),
         row("turned away", rates.overloaded, true),
+        row("beyond quotas", rates.over_quota, true),
         row("failed commits", rates.commits_failed, true),
     ];
     let batch = rates.commit_events.map_or("-".to_owned(), |mean| format!("{mean:.1}"));
@@ -256,7 +262,11 @@ pub(super) fn nodes(view: &View) -> Section {
         ("version", false),
         ("roles", false),
     ];
-    Section { title: "Nodes".to_owned(), head, rows: view.nodes.iter().map(row).collect(), empty: "none" }
+    let title = match view.headline.nodes_not_seen {
+        0 => "Nodes".to_owned(),
+        more => format!("Nodes ({more} more: set `advertise` there, or name them with --node)"),
+    };
+    Section { title, head, rows: view.nodes.iter().map(row).collect(), empty: "none" }
 }
 
 /// A count: whole below ten thousand, then with a letter.

@@ -191,7 +191,7 @@ impl Screen {
         let outboxes = draw::outboxes(view);
         let sources = (outboxes.rows.len().clamp(1, if area.height >= 30 { 6 } else { 2 }) + 3) as u16;
         let [figures, curve, below] =
-            Layout::vertical([Constraint::Length(12), Constraint::Length(curves), Constraint::Min(0)]).areas(area);
+            Layout::vertical([Constraint::Length(14), Constraint::Length(curves), Constraint::Min(0)]).areas(area);
         let [rates, latencies] =
             Layout::horizontal([Constraint::Percentage(42), Constraint::Percentage(58)]).areas(figures);
         self.table(frame, rates, &draw::rates(view), 0);

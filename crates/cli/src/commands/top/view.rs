@@ -33,6 +33,8 @@ pub(super) struct View {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Headline {
     pub(super) nodes: usize,
+    /// Nodes of the log that are not looked at: they told no address of their own, or answer no calls.
+    pub(super) nodes_not_seen: usize,
     pub(super) nodes_silent: usize,
     pub(super) nodes_not_ready: usize,
     pub(super) backend: String,
@@ -54,6 +56,8 @@ pub(super) struct Rates {
     pub(super) commits_failed: f64,
     pub(super) lease_moves: f64,
     pub(super) commit_events: Option<f64>,
+    pub(super) over_quota: f64,
+    pub(super) to_bus: f64,
 }
 
 /// Median, 95th, 99th.
@@ -153,6 +157,8 @@ impl View {
             commits_failed: rate(names::COMMITS_FAILED),
             lease_moves: rate(names::LEASE_MOVES),
             commit_events: span.mean(names::COMMIT_EVENTS),
+            over_quota: rate(names::QUOTA_REFUSED),
+            to_bus: rate(names::BUS_PUBLISHED),
         };
         let of = |name: &str| span.quantiles(name, ALL);
         let latencies = Latencies {
@@ -167,9 +173,11 @@ impl View {
         let versions: BTreeSet<String> =
             said.iter().filter_map(|one| one.label("tidings_build_info", "version")).map(str::to_owned).collect();
         let rows: Vec<NodeRow> = nodes.all.iter().map(|node| row(node, nodes.members.as_ref())).collect();
+        let members = nodes.members.as_ref().and_then(|members| members["data"].as_array()).map_or(0, Vec::len);
         Self {
             headline: Headline {
                 nodes: nodes.all.len(),
+                nodes_not_seen: members.saturating_sub(nodes.all.len()),
                 nodes_silent: rows.iter().filter(|row| row.problem.is_some()).count(),
                 nodes_not_ready: rows.iter().filter(|row| row.problem.is_none() && !row.ready).count(),
                 backend: said
