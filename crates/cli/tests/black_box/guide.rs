@@ -135,7 +135,7 @@ async fn three_nodes_come_up_as_the_guide_says_and_two_go_on_without_the_third()
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_tidings")).parent().unwrap().display();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let ports: Vec<String> = (0..3).map(|_| tidings_testkit::free_port().to_string()).collect();
-    let (mut shown, mut done) = (Vec::new(), String::from("set -eu\n"));
+    let (mut shown, mut done, mut killed) = (Vec::new(), String::from("set -eu\n"), false);
     for (language, block) in blocks(SCALE_OUT) {
         assert_eq!(language, "sh");
         if block.contains("sudo ") {
@@ -155,13 +155,45 @@ async fn three_nodes_come_up_as_the_guide_says_and_two_go_on_without_the_third()
         let ran = run(bash, "").await;
         assert_eq!(ran.code, Some(0), "{block}\n{ran:#?}");
         shown.push(ran.stdout);
-        for line in block.lines().filter(|line| line.starts_with(". ") || line.starts_with("export TIDINGS_")) {
+        for line in block.lines().filter(|line| line.starts_with("set -a") || line.starts_with("export TIDINGS_")) {
             done.push_str(line);
             done.push('\n');
         }
+        if block.contains("kill -9") {
+            killed = true;
+            let mut bash = Command::new("bash");
+            bash.arg("-c").arg(format!("{done}{}", without_the_first(&ports))).current_dir(dir.path());
+            bash.env_clear().env("PATH", &path);
+            let ran = run(bash, "").await;
+            assert_eq!(ran.code, Some(0), "{ran:#?}");
+        }
     }
     drop(started);
-    let nodes: Vec<&String> = shown.iter().filter(|text| text.contains("router")).collect();
-    assert_eq!(nodes.len(), 2, "{shown:#?}");
+    assert!(killed);
+    let nodes: Vec<usize> = shown.iter().filter(|text| text.contains("router")).map(|text| listed(text)).collect();
+    assert_eq!(nodes, [3, 2], "{shown:#?}");
     assert!(shown.iter().any(|text| text.contains("sales.lead.created")), "{shown:#?}");
+}
+
+/// The nodes in what `tidings nodes` prints.
+fn listed(text: &str) -> usize {
+    text.lines().filter(|line| line.contains("http://127.0.0.1:")).count()
+}
+
+/// Waits until the two nodes that are left own everything, emits at one of them and reads at the other.
+fn without_the_first(ports: &[String]) -> String {
+    format!(
+        r#"
+        for _ in $(seq 60); do
+            tidings nodes > nodes.txt 2>&1
+            grep --quiet without nodes.txt || break
+            sleep 0.5
+        done
+        cat nodes.txt
+        ! grep without nodes.txt
+        tidings emit --tenant acme --type sales.lead.lost --source service/sales --data '{{}}'
+        TIDINGS_URL=http://127.0.0.1:{} tidings tail acme --from start --no-follow | grep sales.lead.lost
+        "#,
+        ports[2]
+    )
 }
