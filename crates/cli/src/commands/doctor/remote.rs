@@ -192,7 +192,7 @@ mod tests {
         let api = json!([{"roles": ["api"], "sources": ["shop"]}]);
         let leaving = json!([{"roles": [], "sources": []}]);
         let all = json!([{"roles": ["api", "pump", "router", "publisher"], "sources": ["shop"]}]);
-        assert_eq!(told(all.clone(), &free, true), Vec::<String>::new(), "free for a moment only");
+        assert_eq!(told(all, &free, true), Vec::<String>::new(), "free for a moment only");
         assert_eq!(told(leaving, &json!([]), false), Vec::<String>::new(), "it still owns all");
         let found = told(api, &free, true).join("\n");
         for expected in ["role router: nothing is delivered", "role publisher", "role pump: no outbox is read"] {
