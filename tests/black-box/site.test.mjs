@@ -130,6 +130,7 @@ test('dark_follows_the_system_until_the_reader_chooses', patience, async () => {
 
 test('one_version_is_shown_at_a_time_and_a_link_leads_to_its_version', patience, async () => {
   const { page, quiet } = await open(bases.folder, 'types/property.issue.created.html');
+  await page.locator('#v1').waitFor({ state: 'hidden' });
   assert.deepEqual([await page.locator('#v2').isVisible(), await page.locator('#v1').isVisible()], [true, false]);
   await page.locator('[data-tab=v1]').click();
   assert.deepEqual([await page.locator('#v2').isVisible(), await page.locator('#v1').isVisible()], [false, true]);
@@ -138,7 +139,9 @@ test('one_version_is_shown_at_a_time_and_a_link_leads_to_its_version', patience,
   await page.goto(`${bases.folder}personal-data.html`);
   await page.locator('a[href="types/property.issue.created.html#v1"]').click();
   await page.locator('#v1').waitFor();
-  assert.equal(await page.locator('#v2').isVisible(), false);
+  // Until the page's script has run, all versions are shown.
+  await page.locator('#v2').waitFor({ state: 'hidden' });
+  assert.equal(await page.locator('#v1').isVisible(), true);
   quiet();
   await page.close();
 });
