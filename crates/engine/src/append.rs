@@ -4,6 +4,7 @@
 //! commit takes all of it, up to a cap. So commits grow with the load by themselves and nobody waits on purpose.
 //! Salts and hashes are made by the callers, in parallel, before anything is queued.
 
+mod each;
 mod traced;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -100,52 +101,6 @@ impl Appender {
         }
     }
 
-    /// Appends events in the order given, each for itself: one that conflicts leaves the others alone. Waits for room
-    /// in the queue where [`Self::append`] would answer [`AppendError::Overloaded`]. On an error some events may have
-    /// been written; sending all of them again is safe.
-    pub async fn append_each(&self, events: Vec<Event>) -> Result<Vec<Result<Receipt, IdTaken>>, AppendError> {
-        let outcomes = self.append_each_judged(events.into_iter().map(Judged::from).collect()).await?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(|_| IdTaken)).collect())
-    }
-
-    /// The same for events on which the catalog has something to say.
-    pub(crate) async fn append_each_judged(
-        &self,
-        events: Vec<Judged>,
-    ) -> Result<Vec<Result<Receipt, NotTaken>>, AppendError> {
-        let count = events.len();
-        let places = self.places_of(&events).await?;
-        let mut parts = Parts::new();
-        for (index, judged) in events.into_iter().enumerate() {
-            let place = place_in(&places, &judged.event)?;
-            let part = parts.entry((place.partition, place.no)).or_default();
-            part.size.events += 1;
-            part.size.bytes += weight(&judged.event);
-            part.indexes.push(vec![index]);
-            part.requests.push(Request { events: vec![prepare(judged, place.no)] });
-        }
-        let mut answers = Vec::with_capacity(parts.len());
-        for ((partition, tenant), part) in parts {
-            let queue = self.queue(partition)?;
-            queue.reserve_when_drained(tenant, part.size).await?;
-            answers.push((part.indexes, self.fill(queue, tenant, part.requests, part.size, true)));
-        }
-        let mut outcomes = vec![Err(NotTaken::IdTaken); count];
-        for (indexes, answer) in answers {
-            for (index, verdict) in indexes.into_iter().flatten().zip(settled(answer).await?) {
-                let Some(outcome) = outcomes.get_mut(index) else { continue };
-                *outcome = match verdict {
-                    Verdict::Appended(receipts) => receipts.first().copied().ok_or(NotTaken::IdTaken),
-                    Verdict::Conflict(_) => Err(NotTaken::IdTaken),
-                    Verdict::Refused(refused) => {
-                        Err(NotTaken::Refused(refused.into_iter().flat_map(|(_, violations)| violations).collect()))
-                    }
-                };
-            }
-        }
-        Ok(outcomes)
-    }
-
     /// What records the way of single events.
     pub(crate) fn tracer(&self) -> &Tracer {
         &self.tracer
@@ -224,12 +179,15 @@ impl Appender {
 pub struct IdTaken;
 
 /// Why one event of several was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum NotTaken {
     /// Its id is taken by other content.
     IdTaken,
     /// It must not follow what its entity's last event said.
     Refused(Vec<Violation>),
+    /// Whether it is in the log is not known: its tenant's part of the log failed, has no room or gives no answer. What
+    /// it came with was dealt with all the same, and bringing it again is safe.
+    Lost(AppendError),
 }
 
 /// An event with what the catalog says of it.

@@ -20,6 +20,7 @@ mod lanes;
 mod lease;
 pub mod metrics;
 mod options;
+mod pause;
 mod pins;
 mod places;
 mod pump;

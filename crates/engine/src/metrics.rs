@@ -1,7 +1,9 @@
 //! The names of all metrics of this crate, and what they mean. The reference in docs/guides/observability.md is written
 //! from this table.
 
-use metrics::{describe_counter, describe_gauge, describe_histogram};
+use std::ops::Deref;
+
+use metrics::{Gauge, describe_counter, describe_gauge, describe_histogram};
 
 /// What kind of metric it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +237,24 @@ metrics_table! {
     gauge CATALOG_REVISION = "tidings_catalog_revision", "revision", [];
     /// Entries of the catalog that this node cannot read.
     gauge CATALOG_FAULTS = "tidings_catalog_faults", "entries", [];
+}
+
+/// A gauge of something that this node has for a while, like a partition or a source: when it is gone, the gauge is at
+/// zero, as there is nothing to show here.
+pub(crate) struct Shown(pub(crate) Gauge);
+
+impl Deref for Shown {
+    type Target = Gauge;
+
+    fn deref(&self) -> &Gauge {
+        &self.0
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.set(0);
+    }
 }
 
 /// Tells the installed recorder what each metric means. Call once, after the recorder was installed.

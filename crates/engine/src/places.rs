@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use moka::sync::Cache;
 use tidings_core::place::partition_of;
 use tidings_event::{PartitionId, TenantId, TenantNo};
-use tidings_store::{Result, Store, TenantRow};
+use tidings_store::{Error, Result, Store, TenantRow};
+use tokio::time::{Instant, timeout_at};
+
+/// How long asking for each tenant by itself may take, at least, where one of several databases does not answer.
+const EACH_MIN: Duration = Duration::from_secs(1);
 
 /// A tenant's short name, which never changes, and its partition, which does when it moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +70,25 @@ impl Places {
         }
         found
             .into_iter()
-            .map(|place| place.ok_or_else(|| tidings_store::Error::Broken("a placed tenant has no row".to_owned())))
+            .map(|place| place.ok_or_else(|| Error::Broken("a placed tenant has no row".to_owned())))
             .collect()
+    }
+
+    /// The same, each for itself: a database that does not answer in time holds up none but its own tenants.
+    pub(crate) async fn of_each(&self, tenants: &[TenantId], until: Instant) -> Vec<Result<Place>> {
+        let late = || Error::Unavailable { reason: "a tenant's place cannot be told".to_owned(), ambiguous: true };
+        let together = timeout_at(until, self.of_all(tenants)).await.unwrap_or_else(|_| Err(late()));
+        let error = match together {
+            Ok(places) => return places.into_iter().map(Ok).collect(),
+            Err(error) => error,
+        };
+        if self.store.shards() < 2 {
+            return tenants.iter().map(|tenant| self.cache.get(tenant).ok_or_else(|| error.clone())).collect();
+        }
+        // Room beyond the deadline for those whose database answers at once.
+        let until = until.max(Instant::now() + EACH_MIN);
+        let places = join_all(tenants.iter().map(|tenant| timeout_at(until, self.of(tenant)))).await;
+        places.into_iter().map(|place| place.unwrap_or_else(|_| Err(late()))).collect()
     }
 
     /// The tenant's place, if it was ever given one.

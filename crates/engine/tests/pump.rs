@@ -10,8 +10,10 @@ use std::time::Duration;
 use shop::{Shop, Writer, envelope, nothing_more, numbers, quick};
 use support::{Failure, FaultyStore, PAGE, PATIENCE, reader};
 use tidings_core::pace::Bounds;
+use tidings_core::place::partition_of;
 use tidings_engine::{FeedStart, Options, OwnQuota, PLATFORM, PumpOptions};
 use tidings_event::{ErrorCode, EventId, Problem};
+use tidings_store::Store;
 use tidings_testkit::Postgres;
 
 /// Looks when it is poked or hinted at, and not by itself.
@@ -209,6 +211,41 @@ in_both_shops! {
         assert_eq!(numbers(&mut reader, 50).await, (0..50).collect::<Vec<_>>());
         source.until(|status| status.pending == 0 && status.refused == 0).await;
         nothing_more(&mut reader).await;
+        engine.shutdown().await;
+    }
+
+    async fn rows_of_tenants_whose_part_of_the_log_is_down_wait_in_order_and_hold_up_nobody(shop: Shop) {
+        let (source, writer) = (shop.source(), shop.writer().await);
+        let store = FaultyStore::over(shop.log.store().await);
+        let partitions = store.log().partitions;
+        if partitions < 2 {
+            return;
+        }
+        let lives = |name: &str| partition_of(&support::tenant(name), partitions);
+        let other = (0..).map(|no| format!("other-{no}")).find(|name| lives(name) != lives("acme")).unwrap();
+        *store.down.lock() = Some(lives("acme"));
+        // More than a few batches of the pump, all mixed.
+        writer.begin().await;
+        for number in 0..40 {
+            writer.emit(number).await;
+            writer.emit_raw(&format!("other_{number}"), &envelope(&other, number)).await;
+        }
+        writer.commit().await;
+        let engine = shop.engine_over(store.clone(), &source, quick()).await;
+        let mut others = reader(&engine, &other, FeedStart::Start).await;
+        assert_eq!(numbers(&mut others, 40).await, (0..40).collect::<Vec<_>>());
+        source.until(|status| status.pending == 40 && status.refused == 0).await;
+        for number in 40..50 {
+            writer.emit(number).await;
+            writer.emit_raw(&format!("other_{number}"), &envelope(&other, number)).await;
+        }
+        assert_eq!(numbers(&mut others, 10).await, (40..50).collect::<Vec<_>>());
+        *store.down.lock() = None;
+        let mut acme = reader(&engine, "acme", FeedStart::Start).await;
+        assert_eq!(numbers(&mut acme, 50).await, (0..50).collect::<Vec<_>>());
+        source.until(|status| status.pending == 0 && status.refused == 0).await;
+        nothing_more(&mut others).await;
+        nothing_more(&mut acme).await;
         engine.shutdown().await;
     }
 

@@ -161,12 +161,16 @@ impl Catalogs {
             }
             tokio::task::yield_now().await;
         }
-        let outcomes = shared.appender.append_each_judged(judged).await?;
-        let taken = nos.into_iter().zip(outcomes).filter(|(_, outcome)| match outcome {
-            Ok(_) => true,
-            Err(NotTaken::IdTaken | NotTaken::Refused(_)) => false,
-        });
-        let taken: Vec<i64> = taken.map(|(no, _)| no).collect();
+        let outcomes = shared.appender.append_each_judged(judged).await;
+        let mut taken: Vec<i64> = Vec::with_capacity(nos.len());
+        for (no, outcome) in nos.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => taken.push(no),
+                Err(NotTaken::IdTaken | NotTaken::Refused(_)) => {}
+                // They are of one tenant, so either all are lost or none is.
+                Err(NotTaken::Lost(error)) => return Err(error.into()),
+            }
+        }
         if !taken.is_empty() {
             self.store().clear_aside(tenant, &taken).await?;
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use metrics::counter;
 use tidings_catalog::entry::Mode;
 use tidings_catalog::judge::{Catalog, Judgement};
@@ -54,6 +54,8 @@ pub(crate) enum Outcome {
     Aside,
     /// It is nowhere.
     Refused(Box<Problem>),
+    /// Whether it is in the log is not known; bringing it again is safe.
+    Lost(Box<AppendError>),
 }
 
 /// An event that may come back from under the lock to be put aside.
@@ -102,21 +104,35 @@ impl Door {
         }
     }
 
-    /// Judges and appends events, each for itself. Waits for room where [`Self::emit`] would answer overload.
+    /// Judges and appends events, each for itself. Waits for room where [`Self::emit`] would answer overload. Where the
+    /// part of the log in which a tenant lives cannot be reached, its events are lost, and no others.
     pub(crate) async fn emit_each(&self, emitter: &Emitter, events: Vec<Event>) -> Result<Vec<Outcome>, AppendError> {
         if self.holder.is_idle() && !emitter.is_bound() {
-            let taken = self.appender.append_each(events).await?;
-            return Ok(taken.into_iter().map(|taken| taken.map_or_else(|_| id_taken(), |_| Outcome::Taken)).collect());
+            let taken = self.appender.append_each_judged(events.into_iter().map(Judged::from).collect()).await;
+            let outcomes = taken.into_iter().map(|taken| match taken {
+                Ok(_) => Outcome::Taken,
+                Err(NotTaken::IdTaken) => id_taken(),
+                Err(NotTaken::Refused(violations)) => refused(ErrorCode::EventRejected, violations),
+                Err(NotTaken::Lost(error)) => Outcome::Lost(Box::new(error)),
+            });
+            return Ok(outcomes.collect());
         }
         let catalog = self.holder.catalog();
         let mut outcomes: Vec<Option<Outcome>> = Vec::new();
         outcomes.resize_with(events.len(), || None);
         let foreign = not_owned(&catalog, emitter, &events);
         // One that the log holds was its emitter's when it was taken.
-        let taken = self.are_taken(foreign.iter().filter_map(|(index, _)| events.get(*index))).await?;
-        let (taken, foreign): (Vec<_>, Vec<_>) = foreign.into_iter().zip(taken).partition(|(_, taken)| *taken);
-        taken.into_iter().for_each(|((index, _), _)| set(&mut outcomes, index, Outcome::Taken));
-        let foreign: Violations = foreign.into_iter().map(|(foreign, _)| foreign).collect();
+        let taken = self.are_each_taken(foreign.iter().filter_map(|(index, _)| events.get(*index))).await;
+        let foreign = foreign.into_iter().zip(taken).filter_map(|((index, violations), taken)| {
+            let outcome = match taken {
+                Ok(false) => return Some((index, violations)),
+                Ok(true) => Outcome::Taken,
+                Err(error) => Outcome::Lost(Box::new(error)),
+            };
+            set(&mut outcomes, index, outcome);
+            None
+        });
+        let foreign: Violations = foreign.collect();
         counter!(names::CATALOG_JUDGED, "outcome" => "not_owned").increment(foreign.len() as u64);
         self.tell_all(&catalog, emitter, &events, &foreign);
         for (index, violations) in foreign {
@@ -125,13 +141,14 @@ impl Door {
         let mut own = outcomes.iter().map(Option::is_none);
         let (places, events): (Vec<usize>, Vec<Event>) =
             events.into_iter().enumerate().filter(|_| own.next().unwrap_or(false)).unzip();
-        let mut sorted = self.sort(places, judge_all(&self.pool, &catalog, events).await?, &mut outcomes).await?;
+        let mut sorted = self.sort(places, judge_all(&self.pool, &catalog, events).await?, &mut outcomes).await;
 
-        let taken = self.appender.append_each_judged(sorted.judged).await?;
+        let taken = self.appender.append_each_judged(sorted.judged).await;
         for (index, taken) in sorted.places.into_iter().zip(taken) {
             match taken {
                 Ok(_) => set(&mut outcomes, index, Outcome::Taken),
                 Err(NotTaken::IdTaken) => set(&mut outcomes, index, id_taken()),
+                Err(NotTaken::Lost(error)) => set(&mut outcomes, index, Outcome::Lost(Box::new(error))),
                 Err(NotTaken::Refused(violations)) => {
                     match sorted.returning.iter().position(|returning| returning.index == index) {
                         Some(at) => {
@@ -283,12 +300,17 @@ impl Door {
 
     /// For each event whether the log holds it already.
     async fn are_taken(&self, events: impl Iterator<Item = &Event>) -> Result<Vec<bool>, AppendError> {
+        self.are_each_taken(events).await.into_iter().collect()
+    }
+
+    /// The same where one that cannot be told leaves the others alone.
+    async fn are_each_taken(&self, events: impl Iterator<Item = &Event>) -> Vec<Result<bool, AppendError>> {
         let events: Vec<&Event> = events.collect();
         let mut taken = Vec::with_capacity(events.len());
         for events in events.chunks(LOOKUPS_AT_ONCE) {
-            taken.extend(try_join_all(events.iter().map(|event| self.is_duplicate(event))).await?);
+            taken.extend(join_all(events.iter().map(|event| self.is_duplicate(event))).await);
         }
-        Ok(taken)
+        taken
     }
 
     /// Whether the log holds the event already.
@@ -319,37 +341,38 @@ impl Door {
     }
 
     /// Sorts events that stand each for itself; what is clear already gets its outcome.
-    async fn sort(
-        &self,
-        places: Vec<usize>,
-        fates: Vec<Fate>,
-        outcomes: &mut [Option<Outcome>],
-    ) -> Result<Sorted, AppendError> {
+    async fn sort(&self, places: Vec<usize>, fates: Vec<Fate>, outcomes: &mut [Option<Outcome>]) -> Sorted {
         let mut sorted = Sorted::default();
         let stopped = fates.iter().filter_map(|fate| match fate {
             Fate::Stop(stopped) => Some(&stopped.event),
             Fate::Take(_) => None,
         });
-        let mut taken = self.are_taken(stopped).await?.into_iter();
+        let mut taken = self.are_each_taken(stopped).await.into_iter();
         for (index, fate) in places.into_iter().zip(fates) {
             let judged = match fate {
                 Fate::Take(judged) => judged,
-                Fate::Stop(stopped) if taken.next().unwrap_or(false) => Judged::from(stopped.event),
-                Fate::Stop(Stopped { event, violations, aside: true }) => {
-                    sorted.aside.push((index, event, violations));
-                    continue;
-                }
-                Fate::Stop(Stopped { violations, .. }) => {
-                    count_refused(&violations);
-                    set(outcomes, index, refused(ErrorCode::EventRejected, violations));
-                    continue;
-                }
+                Fate::Stop(Stopped { event, violations, aside }) => match taken.next() {
+                    Some(Ok(true)) => Judged::from(event),
+                    Some(Err(error)) => {
+                        set(outcomes, index, Outcome::Lost(Box::new(error)));
+                        continue;
+                    }
+                    Some(Ok(false)) | None if aside => {
+                        sorted.aside.push((index, event, violations));
+                        continue;
+                    }
+                    Some(Ok(false)) | None => {
+                        count_refused(&violations);
+                        set(outcomes, index, refused(ErrorCode::EventRejected, violations));
+                        continue;
+                    }
+                },
             };
             sorted.returning.extend(Returning::of(index, &judged));
             sorted.places.push(index);
             sorted.judged.push(judged);
         }
-        Ok(sorted)
+        sorted
     }
 }
 

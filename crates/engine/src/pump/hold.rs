@@ -1,22 +1,26 @@
-//! Rows that wait because their tenant may not send more just now.
+//! Rows that wait because their tenant may not send more just now, or because its part of the log cannot be reached.
 //!
 //! A pump never refuses a row for its tenant's quota: the row stays in the outbox, and all later rows of its tenant with
 //! it, so that the tenant's order holds. Rows of other tenants pass. A row that waits is read again in every round until
 //! it passes, so how many of them a round reads past is bounded; where more wait, what is behind them waits, too.
+//!
+//! Rows that were lost on their way into the log are kept back in the same way. They are tried again now and then, so
+//! that waiting for a database that is down takes little of everybody else's time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Gauge, gauge};
+use metrics::gauge;
 use tidings_catalog::judge::Catalog;
-use tidings_event::TenantId;
+use tidings_core::pace::{Bounds, Pace};
+use tidings_event::{Event, Problem, TenantId};
 use tidings_store::OutboxRow;
 use tokio::time::Instant;
 
 use super::{PARSE_ROWS, row};
 use crate::append::count;
-use crate::metrics as names;
+use crate::metrics::{self as names, Shown};
 use crate::quota::{Meters, Quotas, load};
 
 /// Rows that one round reads past.
@@ -35,28 +39,76 @@ const PAUSE_PER_ROUND: u32 = 4;
 pub(super) struct Holds {
     quotas: Arc<Quotas>,
     meters: Meters,
-    /// Whose rows wait, in the round that is under way or was the last.
+    /// Whose rows wait for a quota, in the round that is under way or was the last.
     tenants: BTreeSet<TenantId>,
+    /// Whose rows were lost on their way into the log, and when they are tried again.
+    lost: BTreeSet<TenantId>,
+    retry_at: Option<Instant>,
+    retries: Pace,
+    /// How many rows were left, for either reason.
     rows: usize,
     bytes: usize,
-    gauge: Gauge,
+    gauge: Shown,
+}
+
+/// A row that passes, and its event where that was read to judge so.
+pub(super) struct Passing {
+    pub(super) row: OutboxRow,
+    pub(super) event: Option<Result<Event, Problem>>,
 }
 
 impl Holds {
     pub(super) fn new(quotas: Arc<Quotas>, source: &str) -> Self {
-        let gauge = gauge!(names::OUTBOX_HELD_BACK, "source" => source.to_owned());
-        Self { quotas, meters: Meters::default(), tenants: BTreeSet::new(), rows: 0, bytes: 0, gauge }
+        Self {
+            quotas,
+            meters: Meters::default(),
+            tenants: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            retry_at: None,
+            retries: Pace::new(Bounds::FAILURE),
+            rows: 0,
+            bytes: 0,
+            gauge: Shown(gauge!(names::OUTBOX_HELD_BACK, "source" => source.to_owned())),
+        }
     }
 
     /// Begins a round, which reads from the first row on.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: Instant) {
         self.tenants.clear();
         (self.rows, self.bytes) = (0, 0);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.try_lost_again();
+        }
     }
 
     /// Notes how the round ended.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&mut self) {
         self.gauge.set(count(self.tenants.len()));
+        if self.lost.is_empty() {
+            self.retries.reset();
+        }
+    }
+
+    /// Keeps a tenant's rows back, of which one was lost on its way into the log: for a while, and for no less than it
+    /// took to learn of it.
+    pub(super) fn lose(&mut self, tenant: TenantId, bytes: usize, took: Duration) {
+        self.rows += 1;
+        self.bytes += bytes;
+        self.lost.insert(tenant);
+        if self.retry_at.is_none() {
+            self.retry_at = Some(Instant::now() + self.retries.found(0).max(took));
+        }
+    }
+
+    /// Lets those pass in the next round whose rows were lost.
+    pub(super) fn try_lost_again(&mut self) {
+        self.lost.clear();
+        self.retry_at = None;
+    }
+
+    /// Whether anybody's rows are kept back because they were lost.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// How many rows were left so far.
@@ -75,18 +127,19 @@ impl Holds {
     }
 
     /// The rows that pass, in their order. What cannot be read passes: it is refused where it is read.
-    pub(super) async fn admit(&mut self, rows: Vec<OutboxRow>, catalog: &Catalog) -> Vec<OutboxRow> {
+    pub(super) async fn admit(&mut self, rows: Vec<OutboxRow>, catalog: &Catalog) -> Vec<Passing> {
         // Whoever has a row that waits in this round goes on waiting, also where no quota holds any more.
-        if self.tenants.is_empty() && self.quotas.is_free() {
-            return rows;
+        if self.tenants.is_empty() && self.lost.is_empty() && self.quotas.is_free() {
+            return rows.into_iter().map(|row| Passing { row, event: None }).collect();
         }
         let mut passing = Vec::with_capacity(rows.len());
         for (at, row) in rows.into_iter().enumerate() {
             if at % PARSE_ROWS == PARSE_ROWS - 1 {
                 tokio::task::yield_now().await;
             }
-            if self.passes(&row, catalog) {
-                passing.push(row);
+            let event = row::read(&row, catalog);
+            if event.as_ref().map_or(true, |event| self.passes(event)) {
+                passing.push(Passing { row, event: Some(event) });
             } else {
                 self.rows += 1;
                 self.bytes += row.event.len();
@@ -95,16 +148,15 @@ impl Holds {
         passing
     }
 
-    fn passes(&mut self, row: &OutboxRow, catalog: &Catalog) -> bool {
-        let Ok(event) = row::read(row, catalog) else { return true };
-        if self.tenants.contains(&event.tenant) {
+    fn passes(&mut self, event: &Event) -> bool {
+        if self.tenants.contains(&event.tenant) || self.lost.contains(&event.tenant) {
             return false;
         }
         let limits = self.quotas.in_force(&event.tenant);
-        if limits.is_free() || self.meters.charge_one(&event.tenant, load(&event), &limits, self.quotas.now()) {
+        if limits.is_free() || self.meters.charge_one(&event.tenant, load(event), &limits, self.quotas.now()) {
             return true;
         }
-        self.tenants.insert(event.tenant);
+        self.tenants.insert(event.tenant.clone());
         false
     }
 }
