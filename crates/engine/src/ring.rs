@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tidings_event::{Position, Recorded, Sequence, TenantNo, Version, cloudevents};
+use tidings_event::{Digest, Position, Recorded, Sequence, TenantNo, Version, cloudevents};
 
 /// An event of the log as readers share it: its native JSON is rendered once, by whoever needs it first.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ impl Pool {
 /// neither positions nor sequences have gaps, a reader's place is found by subtraction.
 pub(crate) struct Ring {
     end: Position,
+    /// What the log says at the end, where that is known: what it may be compared by later.
+    proof: Option<Digest>,
     /// All of it, in order of position.
     order: VecDeque<Arc<FeedEvent>>,
     tenants: HashMap<TenantNo, VecDeque<Arc<FeedEvent>>>,
@@ -104,12 +106,39 @@ impl Ring {
     /// An empty ring of a partition whose last known position is `end`. It has room for `bytes_max` and for what it can
     /// borrow from the pool.
     pub(crate) fn new(end: Position, bytes_max: usize, pool: Arc<Pool>) -> Self {
-        Self { end, order: VecDeque::new(), tenants: HashMap::new(), bytes: 0, bytes_max, lent: 0, pool }
+        let (order, tenants) = (VecDeque::new(), HashMap::new());
+        Self { end, proof: None, order, tenants, bytes: 0, bytes_max, lent: 0, pool }
     }
 
-    /// Forgets everything and goes on after `end`.
+    /// Forgets all events and goes on after `end`.
     pub(crate) fn clear(&mut self, end: Position) {
+        let proof = self.proof.filter(|_| end == self.end);
+        self.restart(end);
+        self.proof = proof;
+    }
+
+    /// The same where even of the end nothing is known any more.
+    pub(crate) fn restart(&mut self, end: Position) {
         *self = Self::new(end, self.bytes_max, self.pool.clone());
+    }
+
+    /// Takes note of what the log says at the end.
+    pub(crate) fn learn(&mut self, proof: Digest) {
+        self.proof = Some(proof);
+    }
+
+    /// Whether another event is known at the place of this one.
+    pub(crate) fn contradicts(&self, event: &Recorded) -> bool {
+        let Some(back) = self.end.get().checked_sub(event.position.get()) else { return false };
+        let known = match back {
+            0 => self.proof,
+            _ => usize::try_from(back)
+                .ok()
+                .and_then(|back| self.order.len().checked_sub(back + 1))
+                .and_then(|at| self.order.get(at))
+                .map(|known| known.recorded.digest),
+        };
+        known.is_some_and(|known| known != event.digest)
     }
 
     /// Gives back what it has borrowed, and forgets what has no room without that.
@@ -141,6 +170,7 @@ impl Ring {
             return;
         }
         self.end = event.recorded.position;
+        self.proof = Some(event.recorded.digest);
         let weight = event.weight();
         let tenant = event.recorded.tenant_no;
         self.bytes += weight;
@@ -302,6 +332,27 @@ mod tests {
         ring.push(event(5, 0, 2, 0));
         ring.push(event(6, 0, 3, 0));
         assert_eq!((ring.end(), ring.last(TenantNo(0))), (Position(6), Some(Sequence(3))));
+    }
+
+    #[test]
+    fn another_event_at_the_same_place_is_noticed_as_far_as_events_are_held_and_at_the_end() {
+        let said = |position: u64, digest: u8| {
+            let one = event(position, 0, position, 0);
+            Recorded { digest: Digest([digest; 32]), ..one.recorded.clone() }
+        };
+        let mut ring = Ring::new(Position(4), 1 << 20, Pool::new(0));
+        assert!(!ring.contradicts(&said(4, 9)), "nothing is known of it");
+        for position in 5..=7 {
+            ring.push(event(position, 0, position, 0));
+        }
+        for position in 5..=7 {
+            assert!(ring.contradicts(&said(position, 9)) && !ring.contradicts(&said(position, 0)));
+        }
+        assert!(!ring.contradicts(&said(4, 9)) && !ring.contradicts(&said(8, 9)));
+        ring.clear(Position(7));
+        assert!(ring.contradicts(&said(7, 9)) && !ring.contradicts(&said(6, 9)));
+        ring.clear(Position(6));
+        assert!(!ring.contradicts(&said(6, 9)));
     }
 
     #[test]

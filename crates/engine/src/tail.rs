@@ -3,22 +3,26 @@
 //! The appender hands over what it has committed. Where that does not follow what is known, because another node
 //! appended in between, the hole is read from the log. What others append is also heard on the bus, where there is one:
 //! only events that follow are taken from it, anything else is read from the log. One poller asks for the heads of all
-//! partitions, so that nothing depends on a hand-over or a bus, and an idle reader costs nothing.
+//! partitions ([`poll`]), so that nothing depends on a hand-over or a bus, and an idle reader costs nothing.
+//!
+//! A database that fails over may come back without events that it had acknowledged, and give their places to others. So
+//! whenever there is a sign of that, what memory holds is compared with the log before anything is added to it
+//! ([`fill`]); where the two differ memory begins anew, and with it all that go by it.
+
+mod fill;
+mod poll;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::counter;
 use parking_lot::{Mutex, RwLock};
 use tidings_bus::{Bus, Heard, Poke};
-use tidings_core::pace::{Bounds, Pace};
 use tidings_event::{PartitionId, Position, Recorded, Revision, Sequence, TenantId, TenantNo};
-use tidings_store::{Appended, Backend, Error, Head, LeaseRole, ReadLimit, Result, ShardNo, Slot, Store};
+use tidings_store::{Appended, Error, Head, LeaseRole, Result, ShardNo, Slot, Store};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Pokes;
@@ -27,16 +31,7 @@ use crate::options::TailOptions;
 use crate::places::{Place, Places};
 use crate::ring::{FeedEvent, Pool, Ring};
 use crate::watch;
-
-/// How much one read of a hole takes.
-const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
-
-/// How often the heads are asked for while nothing happens and the bus would tell: the longest that a lost hint delays
-/// anything.
-const IDLE_WITH_BUS: Duration = Duration::from_millis(250);
-
-/// A partition in which nothing happens for so long gives back the memory that it borrowed.
-const QUIET: Duration = Duration::from_secs(10);
+use poll::Paces;
 
 /// What is known of a tenant's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,6 +102,8 @@ pub(crate) struct Tail {
     /// Readers of tenants that have no place yet, woken by the tenant's first event.
     newcomers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
     resets: AtomicU64,
+    /// By how many positions memory lags behind the log, in each of its databases.
+    lags: Vec<AtomicU64>,
 }
 
 struct Partition {
@@ -115,6 +112,8 @@ struct Partition {
     mark: watch::Sender<Mark>,
     /// There are positions beyond the ring's end.
     behind: Notify,
+    /// Memory was found to agree with the log, or has begun anew.
+    agreed: Notify,
     /// Somebody on this node began to want the partition's events.
     wanted: Notify,
     /// Publishers of this node.
@@ -129,6 +128,8 @@ struct State {
     moves: u64,
     /// Whether the partition's end was ever known; it is not while its database was not heard from.
     is_known: bool,
+    /// Whether the log may say something else than memory does. Until they were compared, nothing is added to memory.
+    in_doubt: bool,
     watches: HashMap<TenantNo, watch::Sender<Tip>>,
 }
 
@@ -156,14 +157,17 @@ impl Tail {
                     resets: 0,
                     moves: head.moves,
                     is_known,
+                    in_doubt: false,
                     watches: HashMap::new(),
                 }),
                 mark: watch::Sender::new(Mark { end: head.position, revision: head.revision, resets: 0 }),
                 behind: Notify::new(),
+                agreed: Notify::new(),
                 wanted: Notify::new(),
                 publishers: AtomicUsize::new(0),
             })
             .collect();
+        let lags = (0..store.shards().max(1)).map(|_| AtomicU64::new(0)).collect();
         Ok(Arc::new(Self {
             store,
             bus,
@@ -172,20 +176,19 @@ impl Tail {
             partitions,
             newcomers: Mutex::default(),
             resets: AtomicU64::new(0),
+            lags,
         }))
     }
 
     /// Starts the poller and one filler for each partition; they end with the token.
     pub(crate) fn start(self: &Arc<Self>, options: &TailOptions, ending: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let bounds = options.poll.unwrap_or_else(|| default_poll(self.store.backend()));
-        // Only what nobody chose is made slower.
-        let idle_with_bus = if options.poll.is_none() { IDLE_WITH_BUS.max(bounds.idle) } else { bounds.idle };
+        let paces = Paces::of(options, self.store.backend());
         // One for each database, so that one that is down holds up no other.
         let mut tasks: Vec<JoinHandle<()>> = (0..self.store.shards().max(1))
             .map(|shard| {
                 let (tail, ending) = (self.clone(), ending.clone());
                 tokio::spawn(async move {
-                    let _ended = ending.run_until_cancelled(tail.poll(ShardNo(shard), bounds, idle_with_bus)).await;
+                    let _ended = ending.run_until_cancelled(tail.poll(ShardNo(shard), paces)).await;
                 })
             })
             .collect();
@@ -209,7 +212,7 @@ impl Tail {
     /// were written or a later one, and hints at them to others.
     pub(crate) fn publish(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision) {
         let Some(last) = rows.last().map(|row| row.position) else { return self.note(id, revision) };
-        self.take(id, rows, revision);
+        self.take(id, rows, revision, None);
         self.pokes.note(Poke::Partition(id, last));
     }
 
@@ -218,7 +221,14 @@ impl Tail {
         let Some(partition) = self.partition(id) else { return };
         let Heard { mut events, revision } = heard;
         counter!(names::BUS_HEARD).increment(events.len() as u64);
-        let end = partition.state.read().ring.end();
+        let end = {
+            let state = partition.state.read();
+            if events.iter().any(|event| state.ring.contradicts(event)) {
+                drop(state);
+                return partition.doubt();
+            }
+            state.ring.end()
+        };
         let furthest = events.iter().map(|event| event.position).max().unwrap_or_default();
         let mut next = end.next();
         events.retain(|event| {
@@ -229,7 +239,7 @@ impl Tail {
             follows
         });
         if !events.is_empty() {
-            self.take(id, events, revision);
+            self.take(id, events, revision, None);
         }
         if furthest >= next {
             counter!(names::BUS_HOLES).increment(1);
@@ -261,8 +271,9 @@ impl Tail {
         PublishedHere { tail: self.clone(), id }
     }
 
-    /// Takes rows of the log, in order of position, without a gap between them.
-    fn take(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision) {
+    /// Takes rows of the log, in order of position, without a gap between them; where it is said after how many resets
+    /// they were asked for, only if there was none since.
+    fn take(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision, asked_after: Option<u64>) {
         let Some(partition) = self.partition(id) else { return };
         let Some(first) = rows.first().map(|row| row.position) else { return self.learn(id, revision) };
         let events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
@@ -272,6 +283,13 @@ impl Tail {
             if !state.is_known {
                 // The poller finds the end soon.
                 return;
+            }
+            if asked_after.is_some_and(|resets| resets != state.resets) {
+                return;
+            }
+            if state.in_doubt || events.iter().any(|event| state.ring.contradicts(&event.recorded)) {
+                drop(state);
+                return partition.doubt();
             }
             state.revision = state.revision.max(revision);
             if first > state.ring.end().next() {
@@ -457,136 +475,6 @@ impl Tail {
         self.partitions.get(id.0 as usize)
     }
 
-    fn ends(&self) -> Vec<Position> {
-        self.partitions.iter().map(|partition| partition.state.read().ring.end()).collect()
-    }
-
-    /// Compares the log's heads with what memory holds, again and again.
-    async fn poll(&self, shard: ShardNo, bounds: Bounds, idle_with_bus: Duration) {
-        let mut pace = Pace::new(bounds);
-        let mut failures = Pace::new(Bounds::FAILURE);
-        let mut failing = false;
-        let mut delay = bounds.busy;
-        let mut looked = (Instant::now(), self.ends());
-        loop {
-            tokio::time::sleep(delay).await;
-            // Taken before the heads are asked for: a head below this end means that the log itself became shorter.
-            let ends = self.ends();
-            if shard == ShardNo(0) && looked.0.elapsed() >= QUIET {
-                self.give_back(&looked.1, &ends);
-                looked = (Instant::now(), ends.clone());
-            }
-            match self.store.heads_of(shard).await {
-                Ok(heads) => {
-                    if std::mem::take(&mut failing) {
-                        failures.reset();
-                        tracing::info!(%shard, "the log can be read again");
-                    }
-                    delay = pace.found(self.compare(&ends, &heads));
-                    if delay >= bounds.idle && self.bus.as_ref().is_some_and(|bus| bus.is_connected()) {
-                        delay = idle_with_bus;
-                    }
-                }
-                Err(error) => {
-                    counter!(names::TAIL_FAILED).increment(1);
-                    if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%shard, %error, "the log's heads cannot be read");
-                    }
-                    delay = failures.found(0);
-                }
-            }
-        }
-    }
-
-    /// Has partitions in which nothing happened between two looks give back what they borrowed.
-    fn give_back(&self, before: &[Position], after: &[Position]) {
-        for (partition, _) in
-            self.partitions.iter().zip(before.iter().zip(after)).filter(|(_, (then, now))| then == now)
-        {
-            if partition.state.read().ring.has_borrowed() {
-                partition.state.write().ring.give_back();
-            }
-        }
-    }
-
-    /// Sends fillers to where the log is ahead; returns in how many partitions it is.
-    fn compare(&self, ends: &[Position], heads: &[(PartitionId, Head)]) -> usize {
-        let mut ahead = 0;
-        let mut lag = 0;
-        for (id, head) in heads {
-            let at = id.0 as usize;
-            let (Some(partition), Some(end)) = (self.partitions.get(at), ends.get(at)) else { continue };
-            self.moved(partition, *head);
-            if !partition.state.read().is_known {
-                self.find(partition, *head);
-                continue;
-            }
-            if head.position < *end {
-                self.reset(partition, *head);
-                continue;
-            }
-            let mut state = partition.state.write();
-            if head.revision > state.revision {
-                state.revision = head.revision;
-                partition.tell(&state);
-            }
-            if head.position > state.ring.end() && !self.is_wanted(partition, &state) {
-                state.ring.clear(head.position);
-                // Nobody waits for it now; whoever comes next must find how far the log reaches.
-                partition.tell(&state);
-                continue;
-            }
-            drop(state);
-            let missing = head.position.get().saturating_sub(partition.state.read().ring.end().get());
-            if missing > 0 {
-                ahead += 1;
-                lag += missing;
-                partition.behind.notify_one();
-            }
-        }
-        gauge!(names::TAIL_LAG).set(u32::try_from(lag).map_or(f64::INFINITY, f64::from));
-        ahead
-    }
-
-    /// The log lost rows that it had acknowledged (a failover to a replica that was behind): memory begins anew, and
-    /// every reader checks where it stands.
-    fn reset(&self, partition: &Partition, head: Head) {
-        tracing::error!(head = %head.position, "the log is shorter than it was: acknowledged events were lost by the database");
-        self.begin(partition, head);
-    }
-
-    /// The end of a partition whose database was not heard from before.
-    fn find(&self, partition: &Partition, head: Head) {
-        partition.state.write().is_known = true;
-        self.begin(partition, head);
-    }
-
-    fn begin(&self, partition: &Partition, head: Head) {
-        let resets = self.resets.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut state = partition.state.write();
-        state.ring.clear(head.position);
-        (state.revision, state.resets) = (head.revision, resets);
-        partition.tell(&state);
-        let moves = state.moves;
-        for watch in state.watches.values() {
-            watch.send_replace(Tip { sequence: Sequence(0), resets, moves });
-        }
-    }
-
-    /// A tenant moved away from a partition or to it: what is remembered of places is forgotten first, then readers ask
-    /// where theirs lives.
-    fn moved(&self, partition: &Partition, head: Head) {
-        if partition.state.read().moves >= head.moves {
-            return;
-        }
-        self.places.forget();
-        let mut state = partition.state.write();
-        state.moves = head.moves;
-        for watch in state.watches.values() {
-            watch.send_modify(|tip| tip.moves = head.moves);
-        }
-    }
-
     /// Forgets the events of a partition that are in memory, but not where it ends.
     pub(crate) fn forget(&self, id: PartitionId) {
         if let Some(partition) = self.partition(id) {
@@ -595,42 +483,15 @@ impl Tail {
             state.ring.clear(end);
         }
     }
-
-    /// Reads what the ring lacks, whenever there is a sign of it.
-    async fn fill(&self, id: PartitionId) {
-        let Some(partition) = self.partition(id) else { return };
-        let mut failures = Pace::new(Bounds::FAILURE);
-        loop {
-            partition.behind.notified().await;
-            while partition.state.read().is_known && self.wants(id) {
-                let end = partition.state.read().ring.end();
-                match self.store.tail(id, end, FILL).await {
-                    Ok(slice) if slice.events.is_empty() => {
-                        self.learn(id, slice.revision);
-                        break;
-                    }
-                    Ok(slice) => {
-                        counter!(names::TAIL_FILLED).increment(slice.events.len() as u64);
-                        self.take(id, slice.events, slice.revision);
-                        if partition.state.read().ring.end() > end {
-                            failures.reset();
-                            continue;
-                        }
-                        tracing::error!(partition = %id, after = %end, "the log has a hole");
-                        tokio::time::sleep(failures.found(0)).await;
-                    }
-                    Err(error) => {
-                        counter!(names::TAIL_FAILED).increment(1);
-                        tracing::debug!(partition = %id, %error, "the tail cannot be read");
-                        tokio::time::sleep(failures.found(0)).await;
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl Partition {
+    /// Has memory compared with the log before anything is added to it.
+    fn doubt(&self) {
+        self.state.write().in_doubt = true;
+        self.behind.notify_one();
+    }
+
     /// Brings in what was left out while nobody wanted it.
     fn want(&self) {
         self.wanted.notify_one();
@@ -668,17 +529,6 @@ pub(crate) async fn head(store: &dyn Store, partition: PartitionId) -> Result<He
     let shard = store.shard_of(LeaseRole::Router, &Slot::partition(partition));
     let found = store.heads_of(shard).await?.into_iter().find(|(id, _)| *id == partition);
     found.map(|(_, head)| head).ok_or_else(|| Error::Broken(format!("there is no partition {partition}")))
-}
-
-fn default_poll(backend: Backend) -> Bounds {
-    match backend {
-        Backend::Sqlite => {
-            Bounds { busy: Duration::from_secs(1), linger: Duration::ZERO, idle: Duration::from_secs(1) }
-        }
-        Backend::Postgres => {
-            Bounds { busy: Duration::from_millis(5), linger: Duration::ZERO, idle: Duration::from_millis(50) }
-        }
-    }
 }
 
 enum Key {

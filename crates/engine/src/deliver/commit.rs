@@ -41,8 +41,8 @@ impl Run {
             self.routing.finish(replay);
         }
         self.committing = true;
-        let (means, results) = (self.means.clone(), self.results.clone());
-        spawn(&self.results, async move { Done::Committed(write(&means, commit, events, &results).await) });
+        let (means, results, resets) = (self.means.clone(), self.results.clone(), self.resets);
+        spawn(&self.results, async move { Done::Committed(write(&means, commit, events, resets, &results).await) });
         true
     }
 
@@ -65,11 +65,25 @@ impl Run {
 }
 
 /// Writes a commit and its events. One that was certainly not written is written again, the same, until it is, or until
-/// its router is gone.
-async fn write(means: &Arc<Means>, commit: RouteCommit, events: Vec<Event>, results: &mpsc::Sender<Done>) -> Written {
+/// its router is gone, or the log is not the one any more of which it speaks.
+async fn write(
+    means: &Arc<Means>,
+    commit: RouteCommit,
+    events: Vec<Event>,
+    resets: u64,
+    results: &mpsc::Sender<Done>,
+) -> Written {
     let mut failures = Pace::new(Bounds::FAILURE);
     let mut failing = false;
     loop {
+        let agreed = tokio::select! {
+            biased;
+            () = results.closed() => return Written::Unsure("its router is gone".to_owned()),
+            agreed = means.tail.agreed(commit.partition) => agreed,
+        };
+        if agreed != resets {
+            return Written::Unsure("the log is shorter than it was".to_owned());
+        }
         let began = Instant::now();
         match write_once(means, &commit, &events).await {
             Ok(RouteOutcome::Committed { appended, revision }) => {
@@ -84,6 +98,7 @@ async fn write(means: &Arc<Means>, commit: RouteCommit, events: Vec<Event>, resu
             }
             Ok(RouteOutcome::Fenced) => return Written::Fenced,
             Err(Error::Unavailable { ambiguous: false, reason }) => {
+                means.tail.doubt(commit.partition);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(partition = %commit.partition, reason, "deliveries cannot be recorded; trying again");
                 }

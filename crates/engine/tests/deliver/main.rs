@@ -14,6 +14,7 @@ mod memory;
 mod moves;
 mod nodes;
 mod receiver;
+mod rewinds;
 #[path = "../support/mod.rs"]
 mod support;
 mod versions;

@@ -56,6 +56,16 @@ impl Log {
         Self { outbox: url.clone(), url, _directory: directory, _database: Some(database) }
     }
 
+    /// The log as it is now, for itself: what an asynchronous replica may be left with. Only of SQLite.
+    pub fn copy(&self) -> Self {
+        let copy = Self::sqlite();
+        let path = |url: &str| url.strip_prefix("sqlite://").unwrap().to_owned();
+        let database = rusqlite::Connection::open(path(&self.url)).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        database.execute("VACUUM INTO ?1", [path(&copy.url)]).unwrap();
+        copy
+    }
+
     /// Where the log's database is.
     pub fn url(&self) -> &str {
         &self.url
