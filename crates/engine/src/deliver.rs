@@ -23,6 +23,7 @@ mod start;
 mod traced;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tidings_core::pace::{Bounds, Pace};
@@ -37,8 +38,8 @@ use crate::egress::Egress;
 use crate::lanes::Lanes;
 use crate::lease::{Leases, own};
 use crate::options::DeliverOptions;
+use crate::pause::sleep_unless;
 use crate::places::Places;
-use crate::pump::sleep_unless;
 use crate::secrets::SecretBox;
 use crate::tail::Tail;
 use crate::trace::Tracer;
@@ -91,7 +92,8 @@ async fn deliver(means: Arc<Means>, ending: CancellationToken) {
 /// Routes a partition whenever this node owns it.
 async fn own_one(means: Arc<Means>, partition: PartitionId, ending: CancellationToken) {
     let leases = means.leases.clone();
-    let work = move |claim, token| owner::hold(means.clone(), partition, claim, token);
+    let failing = Arc::<AtomicBool>::default();
+    let work = move |claim, token| owner::hold(means.clone(), partition, claim, failing.clone(), token);
     own(leases, LeaseRole::Router, Slot::partition(partition), work, ending).await;
 }
 

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
+use tidings_core::deliver::LaneLook;
 use tidings_event::delivery::CircuitState;
-use tidings_event::{EndpointId, PartitionId, TenantId, Timestamp};
+use tidings_event::{EndpointId, LaneNo, PartitionId, TenantId, Timestamp};
 
 /// How many lanes are remembered of a partition.
 pub(crate) const WORST: usize = 20;
@@ -31,6 +32,26 @@ pub struct LaneStatus {
     pub in_flight: usize,
     /// Events that wait for their next attempt.
     pub retries: usize,
+}
+
+/// The lanes that are furthest behind, of many that are looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Worst {
+    /// By how many events each is behind; no more than are shown.
+    pub(crate) lanes: BTreeMap<(Reverse<u64>, Option<Timestamp>, LaneNo), LaneLook>,
+    /// When the oldest event was recorded that any lane holds and has not settled.
+    pub(crate) longest: Option<Timestamp>,
+}
+
+impl Worst {
+    /// Looks at one more.
+    pub(crate) fn take(&mut self, events: u64, look: LaneLook) {
+        self.longest = self.longest.into_iter().chain(look.oldest).min();
+        self.lanes.insert((Reverse(events), look.oldest, look.lane), look);
+        if self.lanes.len() > WORST {
+            self.lanes.pop_last();
+        }
+    }
 }
 
 /// What each router last saw.

@@ -14,11 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use metrics::{counter, gauge, histogram};
 use parking_lot::Mutex;
 use tidings_core::lease::assign;
 use tidings_event::{Epoch, PartitionId};
-use tidings_store::{Beat, Boot, LeaseRole, LeaseRow, Member, Result, Serves, ShardNo, Slot, Store};
+use tidings_store::{
+    Beat, Boot, Error as StoreError, LeaseRole, LeaseRow, Member, Result, Serves, ShardNo, Slot, Store,
+};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,11 +30,18 @@ pub(crate) use owner::{Held, own};
 
 use crate::metrics as names;
 use crate::options::NodeOptions;
+use crate::pause::sleep_unless;
 use crate::watch;
 use crate::{Engine, Error};
 
 /// The shortest time between two heartbeats that nobody asked for.
 const BEAT_MIN: Duration = Duration::from_millis(20);
+/// The shortest time from a heartbeat to the next that a hint asks for: hints come from anybody on the bus.
+const POKED_MIN: Duration = Duration::from_millis(20);
+/// How long giving back may take what nobody here knows of; the next heartbeat tries again.
+const RELEASE_MAX: Duration = Duration::from_secs(1);
+/// How long one of the databases may take to tell what is owned, when somebody asks.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long leaving may take, for each database. Without it others wait for the lease to run out.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
 
@@ -98,11 +108,12 @@ impl Leases {
             pokes: watch::Sender::new(0),
             moves: watch::Sender::new(0),
         });
-        for shard in leases.shards() {
+        join_all(leases.shards().map(async |shard| {
             if let Err(error) = leases.round(shard).await {
                 tracing::warn!(%shard, %error, "the first heartbeat cannot be written");
             }
-        }
+        }))
+        .await;
         leases
     }
 
@@ -179,13 +190,20 @@ impl Leases {
         let mut pokes = self.pokes.subscribe();
         let mut failing = false;
         let mut delay = self.beat;
+        let mut beaten = Instant::now();
         loop {
-            tokio::select! {
+            let poked = tokio::select! {
                 biased;
                 () = ending.cancelled() => return,
-                _ = pokes.changed() => {}
-                () = tokio::time::sleep(delay) => {}
+                _ = pokes.changed() => true,
+                () = tokio::time::sleep(delay) => false,
+            };
+            if poked && !sleep_unless(POKED_MIN.saturating_sub(beaten.elapsed()), &ending).await {
+                return;
             }
+            // What was poked while it waited is seen by this round.
+            drop(pokes.borrow_and_update());
+            beaten = Instant::now();
             delay = match self.round(shard).await {
                 Ok(next) => {
                     if std::mem::take(&mut failing) {
@@ -217,7 +235,7 @@ impl Leases {
         };
         let told = async { Ok((self.store.beat(shard, &beat, self.ttl).await?, self.store.leases(shard).await?)) };
         let (members, rows) = timeout(self.ttl, told).await.unwrap_or_else(|_| {
-            Err(tidings_store::Error::Unavailable { reason: "it took longer than a lease".to_owned(), ambiguous: true })
+            Err(StoreError::Unavailable { reason: "it took longer than a lease".to_owned(), ambiguous: true })
         })?;
         histogram!(names::HEARTBEAT_SECONDS).record(began.elapsed());
         let mine = self.share(shard, &members);
@@ -304,8 +322,13 @@ impl Leases {
             let wanted =
                 self.shards.get(usize::from(shard.0)).is_some_and(|shard| shard.view.borrow().mine.contains(&key));
             let is_stray = !wanted && !self.held.lock().contains_key(&key);
-            if is_stray && self.store.release(row.role, &row.slot, row.epoch).await.is_ok() {
-                self.moved();
+            if !is_stray {
+                continue;
+            }
+            match timeout(RELEASE_MAX, self.store.release(row.role, &row.slot, row.epoch)).await {
+                Ok(Ok(())) => self.moved(),
+                // A heartbeat that is late costs more than a slot that stays free for a moment longer.
+                Ok(Err(_)) | Err(_) => return,
             }
         }
     }
@@ -342,7 +365,8 @@ pub struct Nodes {
 }
 
 impl Engine {
-    /// All nodes that beat, as of about a second ago, and what they own now.
+    /// All nodes that beat, as of about a second ago, and what they own now. What is owned of a database that does not
+    /// answer is left out, unless none does.
     pub async fn nodes(&self) -> Result<Nodes, Error> {
         let leases = &self.shared.leases;
         let mut nodes: BTreeMap<(String, Boot), Node> = BTreeMap::new();
@@ -353,9 +377,20 @@ impl Engine {
                 node.member.seen_at = node.member.seen_at.max(member.seen_at);
             }
         }
+        let looks = leases.shards().map(async |shard| {
+            let late = || Err(StoreError::Unavailable { reason: "it does not answer".to_owned(), ambiguous: false });
+            let looked = timeout(LOOK_MAX, leases.store.leases(shard)).await.unwrap_or_else(|_| late());
+            looked.inspect_err(|error| tracing::debug!(%shard, %error, "what is owned cannot be told"))
+        });
+        let mut looks = join_all(looks).await;
+        if looks.iter().all(std::result::Result::is_err)
+            && let Some(error) = looks.pop()
+        {
+            error?;
+        }
         let mut free = Vec::new();
-        for shard in leases.shards() {
-            for row in leases.store.leases(shard).await? {
+        for rows in looks {
+            for row in rows.unwrap_or_default() {
                 match row.owner.as_ref().and_then(|owner| nodes.get_mut(owner)) {
                     Some(node) => node.leases.push(row),
                     None => free.push(row),
@@ -363,12 +398,6 @@ impl Engine {
             }
         }
         Ok(Nodes { nodes: nodes.into_values().collect(), free })
-    }
-
-    /// How many nodes answer calls; at least this one.
-    #[must_use]
-    pub fn api_nodes(&self) -> usize {
-        self.shared.leases.members().iter().filter(|member| member.serves.api()).count().max(1)
     }
 
     /// Whether this node answers calls; one that does not serves its state alone.

@@ -10,9 +10,8 @@ use tidings_core::{deliver, pace};
 use ulid::Ulid;
 use url::Url;
 
-use crate::trace::Tracer;
-
 use crate::egress::Peers;
+use crate::trace::Tracer;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]

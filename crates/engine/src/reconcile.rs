@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::append::now;
 use crate::egress::Egress;
 use crate::options::ReconcileOptions;
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 use crate::sources::SourceHandle;
 use crate::{AppendError, Appender, metrics as names, system};
 

@@ -459,6 +459,11 @@ impl<E: Clone> Router<E> {
     /// How the lanes stand. Looks at every lane.
     #[must_use]
     pub fn census(&self) -> Census {
+        self.census_with(|_| {})
+    }
+
+    /// The same, with a look at each lane that is not up to date: one that lags or holds events. In no particular order.
+    pub fn census_with(&self, mut seen: impl FnMut(LaneLook)) -> Census {
         let mut census = Census { lanes: self.lanes.len(), ..Census::default() };
         for lane in self.lanes.values() {
             census.lagging += usize::from(lane.is_lagging());
@@ -470,13 +475,11 @@ impl<E: Clone> Router<E> {
             census.retries_of_one_max = census.retries_of_one_max.max(lane.retries.len());
             census.in_flight_of_one_max = census.in_flight_of_one_max.max(lane.in_flight());
             census.undurable_of_one_max = census.undurable_of_one_max.max(lane.undurable());
+            if let Some(look) = lane.look() {
+                seen(look);
+            }
         }
         census
-    }
-
-    /// How each lane stands that is not up to date: one that lags or holds events. In no particular order.
-    pub fn behind(&self) -> impl Iterator<Item = LaneLook> {
-        self.lanes.values().filter_map(|lane| lane.look())
     }
 
     /// Follows the clock, and looks at every lane whose time has come.

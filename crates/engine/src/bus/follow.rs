@@ -7,7 +7,7 @@ use tidings_event::PartitionId;
 use tokio_util::sync::CancellationToken;
 
 use super::Means;
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 
 /// Hands what is heard of a partition to the tail while anybody here wants it, until the token ends it.
 pub(super) async fn run(means: Arc<Means>, partition: PartitionId, ending: CancellationToken) {

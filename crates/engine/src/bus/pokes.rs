@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Means;
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 use crate::tail::Urgency;
 
 /// The shortest time between two messages of hints.
@@ -22,6 +22,10 @@ const SPACING: Duration = Duration::from_millis(2);
 /// waits for them, and where at most readers do. The partition's publisher does not wait.
 const PATIENCE_ROUTED: Duration = Duration::from_millis(3);
 const PATIENCE_READ: Duration = Duration::from_millis(20);
+
+/// The shortest time between two hints at keys that are followed: each has all keys asked for anew, and hints come from
+/// anybody on the bus.
+const KEYS_SPACING: Duration = Duration::from_millis(100);
 
 /// Hints that other nodes are to be given. Each thing is said once, however often it was noted meanwhile, so there are
 /// never more than there are partitions and sources.
@@ -103,8 +107,10 @@ pub(super) async fn hear(means: Arc<Means>, ending: CancellationToken) {
     let mut pokes = means.bus.pokes();
     // Partitions that reach further than is known here, and when they are read from the log.
     let mut awaited: BTreeMap<PartitionId, (Instant, Position)> = BTreeMap::new();
+    // When keys were last forgotten, and when they are next, if a hint says so.
+    let (mut forgotten, mut forget_at): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
-        let due = awaited.values().map(|(due, _)| *due).min();
+        let due = awaited.values().map(|(due, _)| *due).chain(forget_at).min();
         tokio::select! {
             biased;
             () = ending.cancelled() => return,
@@ -122,9 +128,13 @@ pub(super) async fn hear(means: Arc<Means>, ending: CancellationToken) {
                     let (_, furthest) = awaited.entry(partition).or_insert((Instant::now() + patience, position));
                     *furthest = position.max(*furthest);
                 }
+                Ok(Poke::Keys) => forget_at = forget_at.or(Some(keys_due(forgotten))),
                 Ok(poke) => wake(&means, &poke),
                 // Whatever was lost may have concerned anybody.
-                Err(RecvError::Lagged(_)) => wake_all(&means),
+                Err(RecvError::Lagged(_)) => {
+                    wake_all(&means);
+                    forget_at = forget_at.or(Some(keys_due(forgotten)));
+                }
                 Err(RecvError::Closed) => {
                     ending.cancelled().await;
                     return;
@@ -132,6 +142,10 @@ pub(super) async fn hear(means: Arc<Means>, ending: CancellationToken) {
             },
             () = at(due) => {
                 let now = Instant::now();
+                if forget_at.take_if(|due| *due <= now).is_some() {
+                    means.keys.forget();
+                    forgotten = Some(now);
+                }
                 awaited.retain(|partition, (due, position)| {
                     if *due > now {
                         return true;
@@ -144,6 +158,11 @@ pub(super) async fn hear(means: Arc<Means>, ending: CancellationToken) {
             }
         }
     }
+}
+
+/// When a hint at keys that comes now is followed.
+fn keys_due(forgotten: Option<Instant>) -> Instant {
+    forgotten.map_or_else(Instant::now, |at| at + KEYS_SPACING)
 }
 
 async fn at(due: Option<Instant>) {
@@ -162,7 +181,8 @@ fn wake(means: &Means, poke: &Poke) {
             }
         }
         Poke::Catalog => means.catalog.poke(),
-        Poke::Keys => means.keys.forget(),
+        // Followed with some space between two of them.
+        Poke::Keys => {}
         Poke::Leases => means.leases.poke(),
     }
 }
@@ -171,7 +191,6 @@ fn wake_all(means: &Means) {
     (0..means.store.log().partitions).for_each(|partition| means.tail.look(PartitionId(partition)));
     means.sources.all().iter().for_each(|source| source.poke.notify_one());
     means.catalog.poke();
-    means.keys.forget();
     means.leases.poke();
 }
 

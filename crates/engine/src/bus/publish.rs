@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::Means;
 use crate::append::count;
 use crate::lease::Held;
-use crate::metrics as names;
+use crate::metrics::{self as names, Shown};
 use crate::pump::sleep_unless;
 use crate::ring::FeedEvent;
-use crate::tail::{Mark, Stretch};
 use crate::tail::head;
+use crate::tail::{Mark, Stretch};
 use crate::watch;
 
 /// Events, and about so many bytes, that are written together; as many are under way at once.
@@ -69,6 +69,7 @@ struct Publisher {
     draining: Option<(Position, Instant)>,
     clears: Pace,
     cleared_at: Option<Instant>,
+    lag: Shown,
 }
 
 /// Publishes a partition under a claim until the token ends it.
@@ -88,6 +89,7 @@ pub(super) async fn run(means: Arc<Means>, partition: PartitionId, claim: Claim,
         draining: None,
         clears: Pace::new(CLEARED),
         cleared_at: None,
+        lag: Shown(gauge!(names::BUS_LAG, "partition" => partition.to_string())),
     };
     publisher.work(&token).await
 }
@@ -107,6 +109,8 @@ impl Publisher {
                 failing = None;
             }
             counter!(names::BUS_FAILED).increment(1);
+            let end = self.mark.borrow().end;
+            self.show(end);
             let text = stopped.to_string();
             // A stream that moved is looked at again, which says by itself what is wrong with it.
             if matches!(stopped, Stopped::Bus(BusError::Moved)) || failing.as_ref() == Some(&text) {
@@ -134,8 +138,7 @@ impl Publisher {
                 self.resets = mark.resets;
                 return Err(Stopped::Rewound);
             }
-            gauge!(names::BUS_LAG, "partition" => self.partition.to_string())
-                .set(mark.end.get().saturating_sub(self.published.get()) as f64);
+            self.show(mark.end);
             if self.is_done(mark.end, token) {
                 return Ok(self.finish().await);
             }
@@ -165,6 +168,11 @@ impl Publisher {
         }
         let (last, until) = *self.draining.get_or_insert_with(|| (end, Instant::now() + DRAIN_MAX));
         self.published >= last || Instant::now() >= until
+    }
+
+    /// Tells how far the stream is behind.
+    fn show(&self, end: Position) {
+        self.lag.set(end.get().saturating_sub(self.published.get()) as f64);
     }
 
     fn is_good(&self) -> bool {

@@ -11,16 +11,19 @@ use tidings_catalog::entry::{Entry, Key, Kind};
 use tidings_catalog::judge::Catalog;
 use tidings_store::{CatalogRevision, EntryKey, EntryRow, Error, Result, Store};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::count;
 use crate::metrics as names;
+use crate::pause::sleep_unless;
 
 /// Entries that one read takes, about.
 const READ_AT_ONCE: usize = 500;
 /// How long one look at the store may take before it counts as a failure.
 const LOOK_MAX: Duration = Duration::from_secs(30);
+/// The shortest time from one look to the next that a hint asks for: hints come from anybody on the bus.
+const POKED_MIN: Duration = Duration::from_millis(50);
 
 /// The catalog at one of its revisions.
 #[derive(Clone)]
@@ -95,15 +98,20 @@ impl Holder {
 
     /// Looks for changes that other nodes made, again and again, until the engine ends.
     pub(crate) async fn run(self: Arc<Self>, every: Duration, ending: CancellationToken) {
+        let mut asked = Instant::now();
         loop {
             // Nodes that were started together shall not ask together.
             let delay = every.mul_f64(0.9 + 0.2 * crate::dice::fraction());
-            tokio::select! {
+            let poked = tokio::select! {
                 biased;
                 () = ending.cancelled() => return,
-                () = self.poked.notified() => {}
-                () = tokio::time::sleep(delay) => {}
+                () = self.poked.notified() => true,
+                () = tokio::time::sleep(delay) => false,
+            };
+            if poked && !sleep_unless(POKED_MIN.saturating_sub(asked.elapsed()), &ending).await {
+                return;
             }
+            asked = Instant::now();
             let looked = tokio::select! {
                 biased;
                 () = ending.cancelled() => return,

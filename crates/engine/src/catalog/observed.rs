@@ -11,7 +11,7 @@ use tidings_store::{ObservedRow, Store};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 
 /// Types, versions and sources that are told apart. The store keeps those that were seen last; what is more than so many
 /// between two writes is not counted.

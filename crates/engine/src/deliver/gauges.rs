@@ -1,29 +1,30 @@
 //! What the routers tell the metrics. The handles are made once, as each delivery touches them.
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use tidings_core::deliver::Answer;
 use tidings_event::delivery::AttemptResult;
 use tidings_event::{PartitionId, Timestamp};
 
 use crate::append::now;
-use crate::metrics as names;
+use crate::metrics::{self as names, Shown};
 
+/// A partition that another node has, or nobody, has nothing to show here.
 pub(super) struct Gauges {
     delivered: Counter,
     refused: Counter,
     failed: Counter,
     seconds: Histogram,
     delay: Histogram,
-    pub(super) lag: Gauge,
-    pub(super) in_flight: Gauge,
-    pub(super) lanes_behind: Gauge,
-    pub(super) lag_events: Gauge,
-    pub(super) lag_seconds: Gauge,
-    pub(super) closed: Gauge,
-    pub(super) throttled: Gauge,
-    pub(super) open: Gauge,
-    owned: Gauge,
-    pub(super) retries: Gauge,
+    pub(super) lag: Shown,
+    pub(super) in_flight: Shown,
+    pub(super) lanes_behind: Shown,
+    pub(super) lag_events: Shown,
+    pub(super) lag_seconds: Shown,
+    pub(super) closed: Shown,
+    pub(super) throttled: Shown,
+    pub(super) open: Shown,
+    owned: Shown,
+    pub(super) retries: Shown,
     pub(super) commits: Counter,
     pub(super) commit_seconds: Histogram,
 }
@@ -37,16 +38,16 @@ impl Gauges {
             failed: counter!(names::DELIVERIES, "outcome" => "failed"),
             seconds: histogram!(names::DELIVERY_SECONDS),
             delay: histogram!(names::DELIVERY_DELAY),
-            lag: gauge!(names::ROUTER_LAG, "partition" => of()),
-            in_flight: gauge!(names::DELIVERIES_IN_FLIGHT, "partition" => of()),
-            lanes_behind: gauge!(names::LANES_BEHIND, "partition" => of()),
-            lag_events: gauge!(names::LANE_LAG_EVENTS, "partition" => of()),
-            lag_seconds: gauge!(names::LANE_LAG_SECONDS, "partition" => of()),
-            closed: gauge!(names::CIRCUITS, "partition" => of(), "state" => "closed"),
-            throttled: gauge!(names::CIRCUITS, "partition" => of(), "state" => "throttled"),
-            open: gauge!(names::CIRCUITS, "partition" => of(), "state" => "open"),
-            owned: gauge!(names::ROUTER_OWNED, "partition" => of()),
-            retries: gauge!(names::RETRIES_WAITING, "partition" => of()),
+            lag: Shown(gauge!(names::ROUTER_LAG, "partition" => of())),
+            in_flight: Shown(gauge!(names::DELIVERIES_IN_FLIGHT, "partition" => of())),
+            lanes_behind: Shown(gauge!(names::LANES_BEHIND, "partition" => of())),
+            lag_events: Shown(gauge!(names::LANE_LAG_EVENTS, "partition" => of())),
+            lag_seconds: Shown(gauge!(names::LANE_LAG_SECONDS, "partition" => of())),
+            closed: Shown(gauge!(names::CIRCUITS, "partition" => of(), "state" => "closed")),
+            throttled: Shown(gauge!(names::CIRCUITS, "partition" => of(), "state" => "throttled")),
+            open: Shown(gauge!(names::CIRCUITS, "partition" => of(), "state" => "open")),
+            owned: Shown(gauge!(names::ROUTER_OWNED, "partition" => of())),
+            retries: Shown(gauge!(names::RETRIES_WAITING, "partition" => of())),
             commits: counter!(names::ROUTE_COMMITS),
             commit_seconds: histogram!(names::ROUTE_COMMIT_SECONDS),
         };
@@ -70,14 +71,5 @@ impl Gauges {
         };
         outcome.increment(1);
         self.seconds.record(answer.duration);
-    }
-}
-
-impl Drop for Gauges {
-    /// A partition that another node has, or nobody, has nothing to show here.
-    fn drop(&mut self) {
-        let work = [&self.lag, &self.in_flight, &self.lanes_behind, &self.retries, &self.lag_events, &self.lag_seconds];
-        let lanes = [&self.closed, &self.throttled, &self.open, &self.owned];
-        work.into_iter().chain(lanes).for_each(|gauge| gauge.set(0));
     }
 }

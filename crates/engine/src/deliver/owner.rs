@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -28,12 +29,20 @@ pub(super) enum Ended {
     InOrder,
     /// Another owner has the partition.
     Fenced,
+    /// A tenant moved away from the partition or to it: what it holds in memory is not what belongs there any more.
+    Moved,
     /// What it holds in memory may not be what the store holds.
     Unsure(String),
 }
 
-/// Runs a router under a claim until it ends, however it does.
-pub(super) async fn hold(means: Arc<Means>, partition: PartitionId, claim: Claim, ending: CancellationToken) -> Held {
+/// Runs a router under a claim until it ends, however it does. `failing` is whether the last one could not begin.
+pub(super) async fn hold(
+    means: Arc<Means>,
+    partition: PartitionId,
+    claim: Claim,
+    failing: Arc<AtomicBool>,
+    ending: CancellationToken,
+) -> Held {
     let (sender, mut results) = mpsc::channel(Run::results_max(&means.options.limits));
     let began = tokio::select! {
         biased;
@@ -41,9 +50,16 @@ pub(super) async fn hold(means: Arc<Means>, partition: PartitionId, claim: Claim
         began = begin(&means, partition, claim, sender) => began,
     };
     let began = match began {
-        Ok(run) => run,
+        Ok(run) => {
+            if failing.swap(false, Ordering::AcqRel) {
+                tracing::info!(%partition, "the router could begin");
+            }
+            run
+        }
         Err(error) => {
-            tracing::warn!(%partition, %error, "the router cannot begin");
+            if !failing.swap(true, Ordering::AcqRel) {
+                tracing::warn!(%partition, %error, "the router cannot begin; trying again");
+            }
             return Held::Failed;
         }
     };
@@ -56,6 +72,10 @@ pub(super) async fn hold(means: Arc<Means>, partition: PartitionId, claim: Claim
         // Attempts that are still under way end with the channel: what they sent late would arrive between what the
         // next owner sends.
         Ended::InOrder => Held::InOrder,
+        Ended::Moved => {
+            tracing::info!(%partition, "a tenant moved; the router begins again");
+            Held::Again
+        }
         Ended::Fenced => {
             tracing::warn!(%partition, epoch = claim.epoch.get(), "another node routes this partition now");
             leftovers(results).await;

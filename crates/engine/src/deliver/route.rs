@@ -144,6 +144,7 @@ impl Run {
             return;
         }
         self.redrives_at = None;
+        self.wanted = revision;
         self.updating = Some(self.commits);
         let (means, partition, known) = (self.means.clone(), self.partition, self.routing.revision);
         spawn(&self.results, async move { Done::Changed(means.store.routing(partition, known).await) });
@@ -158,13 +159,14 @@ impl Run {
         let since = self.updating.take().unwrap_or(self.commits);
         match changes {
             // What is held here is not all that belongs here, or more than that; nothing more is sent by it.
-            Ok(changes) if changes.moves != self.moves => {
-                tracing::info!(partition = %self.partition, "a tenant moved; the router begins again");
-                return Err(Ended::Fenced);
-            }
+            Ok(changes) if changes.moves != self.moves => return Err(Ended::Moved),
             Ok(mut changes) => {
                 let redrives = std::mem::take(&mut changes.redrives);
                 self.apply(changes, now);
+                if self.routing.revision < self.wanted {
+                    // The database has not come so far, or not any more; the tail finds out which.
+                    self.update_at = Instant::now() + PAUSE;
+                }
                 // The router knows what it took over for one commit more; an older look may name what is long settled.
                 if self.commits <= since + 1 {
                     self.redrive(redrives, now);

@@ -24,7 +24,7 @@ use super::owner::Ended;
 use super::read::{History, LaneRead};
 use super::routing::Routing;
 use crate::append::{count, now as wall};
-use crate::lanes::{LaneStatus, WORST};
+use crate::lanes::{LaneStatus, Worst};
 use crate::places::Place;
 use crate::tail::{Mark, Stretch};
 use crate::watch;
@@ -103,6 +103,8 @@ pub(super) struct Run {
     /// Events are being read from the log, and when that may be done again.
     pub(super) fetching: bool,
     pub(super) fetch_at: Instant,
+    /// The revision up to which changes of subscriptions were last asked for.
+    pub(super) wanted: Revision,
     /// Changes of subscriptions are being read, since so many commits; and when that may be done again.
     pub(super) updating: Option<u64>,
     pub(super) update_at: Instant,
@@ -232,7 +234,8 @@ impl Run {
     fn wake_at(&self, phase: &Phase) -> Instant {
         let waits = match phase {
             Phase::Draining(until) | Phase::Finishing(until) => [Some(*until), None, None, None],
-            Phase::Working if !self.is_ours() => [Some(Instant::now() + SUSPENDED), None, None, None],
+            // What the lanes wait for is not done now, whatever moments pass.
+            Phase::Working if !self.is_ours() => return Instant::now() + SUSPENDED,
             Phase::Working => [
                 Some(self.shown_at + SHOW_EVERY),
                 // What is under way wakes us when it ends, and then these are looked at again.
@@ -333,30 +336,26 @@ impl Run {
         // Counting looks at every lane.
         if self.counted_at.elapsed() >= COUNT_EVERY {
             self.counted_at = Instant::now();
-            let census = self.router.census();
+            let mut worst = Worst::default();
+            let newest = |tenant| self.means.tail.last(Place { no: tenant, partition: self.partition });
+            let census = self.router.census_with(|look| worst.take(look.behind(newest(look.tenant)), look));
             self.gauges.lanes_behind.set(count(census.lagging));
             self.gauges.open.set(count(census.open));
             self.gauges.throttled.set(count(census.throttled));
             self.gauges.closed.set(count(census.lanes - census.open - census.throttled));
             self.gauges.retries.set(count(census.retries));
-            self.show_lanes();
+            self.show_lanes(worst);
         }
     }
-}
 
-impl Run {
     /// Tells which lanes are furthest behind.
-    fn show_lanes(&self) {
-        let newest = |tenant| self.means.tail.last(Place { no: tenant, partition: self.partition });
-        let mut worst: Vec<(u64, LaneLook)> =
-            self.router.behind().map(|look| (look.behind(newest(look.tenant)), look)).collect();
-        let longest = worst.iter().filter_map(|(_, look)| look.oldest).min();
-        worst.sort_by_key(|(events, look)| (Reverse(*events), look.oldest, look.lane));
-        worst.truncate(WORST);
-        let seconds = longest.map_or(0, |oldest| wall().as_micros().saturating_sub(oldest.as_micros()).max(0));
-        self.gauges.lag_events.set(worst.first().map_or(0.0, |(events, _)| *events as f64));
+    fn show_lanes(&self, worst: Worst) {
+        let seconds = worst.longest.map_or(0, |oldest| wall().as_micros().saturating_sub(oldest.as_micros()).max(0));
+        self.gauges
+            .lag_events
+            .set(worst.lanes.first_key_value().map_or(0.0, |((Reverse(events), ..), _)| *events as f64));
         self.gauges.lag_seconds.set(seconds as f64 / 1e6);
-        let status = |(lag_events, look): (u64, LaneLook)| {
+        let status = |(Reverse(lag_events), look): (Reverse<u64>, LaneLook)| {
             let (tenant, endpoint) = self.routing.endpoint(look.endpoint)?;
             Some(LaneStatus {
                 partition: self.partition,
@@ -370,7 +369,10 @@ impl Run {
                 retries: look.retries,
             })
         };
-        self.means.lanes.show(self.partition, worst.into_iter().filter_map(status).collect());
+        self.means.lanes.show(
+            self.partition,
+            worst.lanes.into_iter().map(|((events, ..), look)| (events, look)).filter_map(status).collect(),
+        );
     }
 }
 

@@ -84,6 +84,7 @@ async fn read(means: &Arc<Means>, partition: PartitionId, claim: Claim, results:
         paced: false,
         fetching: false,
         fetch_at: Instant::now(),
+        wanted: Revision(0),
         updating: None,
         update_at: Instant::now(),
         redrives_at: None,

@@ -12,13 +12,15 @@ use tidings_store::{Claim, LeaseRole, Slot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Key, Leases, Mine, View};
+use super::{Key, Leases, Mine, POKED_MIN, View};
 use crate::metrics as names;
+use crate::pause::sleep_unless;
 use crate::watch;
 
 /// How often a lease is asked for that another node still has. It is only ever asked for by the one that shall have it.
 const WAIT: Duration = Duration::from_millis(100);
-/// How long a claim may take. One whose answer comes too late is given back by the next heartbeat.
+/// How long a claim may take. One whose answer comes too late is claimed again, or given back by the next heartbeat where
+/// the slot is not wanted any more.
 const CLAIM_MAX: Duration = Duration::from_secs(5);
 /// How long giving back may take. Where it fails the next heartbeat does it.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -32,6 +34,8 @@ pub(crate) enum Held {
     InOrder,
     /// Another owner has the slot.
     Fenced,
+    /// What it went by is no longer so; it shall begin again at once.
+    Again,
     /// It cannot go on, and shall begin again.
     Failed,
 }
@@ -49,6 +53,7 @@ where
     let mut view = shard.view.subscribe();
     let mut pokes = leases.pokes.subscribe();
     let mut failures = Pace::new(Bounds::FAILURE);
+    let mut failing = false;
     loop {
         tokio::select! {
             biased;
@@ -56,14 +61,18 @@ where
             () = shall_own(&mut view, &key, true) => {}
         }
         let claim = leases.store.claim(role, &key.1, &leases.node, leases.boot, leases.ttl);
-        let delay = match timeout(CLAIM_MAX, claim).await {
+        let claimed = timeout(CLAIM_MAX, claim).await;
+        if matches!(claimed, Ok(Ok(_))) && std::mem::take(&mut failing) {
+            tracing::info!(%role, slot = %key.1, "a lease can be claimed again");
+        }
+        let delay = match claimed {
             Ok(Ok(Some(claim))) => {
                 counter!(names::LEASE_CLAIMS, "role" => role.as_str()).increment(1);
                 let began = Instant::now();
                 let held = leases.clone().hold(&key, claim, &work, &mut view, &ending).await;
                 match held {
                     _ if ending.is_cancelled() => return,
-                    Held::InOrder => {
+                    Held::InOrder | Held::Again => {
                         failures.reset();
                         Duration::ZERO
                     }
@@ -78,15 +87,22 @@ where
             }
             Ok(Ok(None)) => WAIT,
             Ok(Err(error)) => {
-                tracing::warn!(%role, slot = %key.1, %error, "a lease cannot be claimed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%role, slot = %key.1, %error, "a lease cannot be claimed; trying again");
+                }
                 failures.found(0)
             }
             Err(_) => failures.found(0),
         };
+        let waits = Instant::now();
         tokio::select! {
             biased;
             () = ending.cancelled() => return,
-            _ = pokes.changed() => {}
+            // Hints come from anybody on the bus: many at once are one.
+            _ = pokes.changed() => {
+                sleep_unless(delay.min(POKED_MIN).saturating_sub(waits.elapsed()), &ending).await;
+                drop(pokes.borrow_and_update());
+            }
             () = tokio::time::sleep(delay) => {}
         }
     }
@@ -133,6 +149,10 @@ impl Leases {
         drop(holding);
         if held == Held::Fenced {
             counter!(names::LEASE_LOSSES, "role" => role.as_str()).increment(1);
+            return held;
+        }
+        // It stays this node's, if it still shall; the next claim makes an epoch of its own.
+        if held == Held::Again && !token.is_cancelled() {
             return held;
         }
         match timeout(RELEASE_MAX, self.store.release(*role, slot, claim.epoch)).await {
