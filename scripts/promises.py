@@ -25,7 +25,7 @@ PROMISES = [
                 (f"{STORE}/append.rs", "an_id_that_is_taken_is_shown_to_the_decision_with_its_event")]),
     dict(name="Gapless", key="gapless",
          promise="Positions of a partition and sequences of a tenant have no gaps and never move. Reading order is commit order: what one outbox committed before a transaction began stands before that transaction's events of the same tenant, and the events of one caller stand in the order in which it sent them.",
-         how="The head row's lock is the sequencer: it is taken first, numbers are given out under it, and it is released by the commit. A pump appends what one moment saw, from the first row on. (Where the remains of deleted rows make its reads slow, a transaction that commits late may be overtaken.)",
+         how="The head row's lock is the sequencer: it is taken first, numbers are given out under it, and it is released by the commit. A pump appends what one moment saw, from the first row on. (Where the remains of deleted rows make its reads slow, a transaction that was open for more than a second may be overtaken.)",
          tests=[(f"{STORE}/append.rs", "eight_writers_on_one_partition_leave_no_gap"),
                 (f"{STORE}/append.rs", "readers_never_see_a_gap_or_a_sequence_above_the_head"),
                 (f"{ENGINE}/pump.rs", "an_event_never_overtakes_one_that_was_committed_before_it"),

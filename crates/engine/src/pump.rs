@@ -239,15 +239,12 @@ impl Pump {
     /// some moment saw, up to a row.
     async fn is_overtaken(&self, ahead: &[OutboxRow]) -> Result<bool, SourceError> {
         let Some(first) = ahead.first() else { return Ok(false) };
-        if self.window.is_bounded() {
-            return Ok(false);
-        }
         if self.holds.rows() > 0 {
             // All that may be below are the rows that wait.
             let below = self.source.source.waiting_before(first.id).await?;
             return Ok(below != self.holds.rows() as u64);
         }
-        let lowest = self.source.source.read(i64::MIN, 1, 1).await?;
+        let lowest = self.source.source.read(self.window.bound(), 1, 1).await?;
         Ok(lowest.first().is_none_or(|row| row.id != first.id))
     }
 

@@ -43,6 +43,11 @@ impl Window {
             self.recent = self.newest;
             return i64::MIN;
         }
+        self.bound()
+    }
+
+    /// The lowest id that reads between two sweeps look for.
+    pub(super) fn bound(&self) -> i64 {
         if self.is_bounded() { self.floor } else { i64::MIN }
     }
 
@@ -52,7 +57,7 @@ impl Window {
     }
 
     /// Whether reads between two sweeps leave the first rows out.
-    pub(super) fn is_bounded(&self) -> bool {
+    fn is_bounded(&self) -> bool {
         self.slow_reads >= SLOW_READS
     }
 
