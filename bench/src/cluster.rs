@@ -14,6 +14,8 @@ use crate::sink::Stats;
 
 /// Longest wait for deliveries that should come.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How soon what found no room is sent again.
+const FULL: Duration = Duration::from_millis(2);
 /// Connections that post at once.
 const CONNECTIONS: usize = 16;
 
@@ -134,7 +136,13 @@ impl Cluster {
                         if n >= bodies {
                             break;
                         }
-                        let answer = connection.exchange(&post("/v1/events", KEY, &body(n))).await?;
+                        let request = post("/v1/events", KEY, &body(n));
+                        let mut answer = connection.exchange(&request).await?;
+                        // One tenant may take half of the room of a partition's queue.
+                        while answer.status == 503 {
+                            tokio::time::sleep(FULL).await;
+                            answer = connection.exchange(&request).await?;
+                        }
                         ensure!(answer.status == 201, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
                         done += 1;
                     }

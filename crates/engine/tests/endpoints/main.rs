@@ -19,6 +19,7 @@ mod support;
 mod system;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use support::{Log, tenant};
 use tidings_engine::endpoints::{Endpoint, EndpointError, NewEndpoint, Who};
@@ -46,7 +47,8 @@ impl Bench {
         let store = log.store().await;
         let options = Options {
             node: NodeOptions { roles: Roles { router: route, ..Roles::default() }, ..NodeOptions::default() },
-            deliver: DeliverOptions { master: [7; 32], ..DeliverOptions::default() },
+            // Attempts are of one moment, however long ago that is.
+            deliver: DeliverOptions { master: [7; 32], attempts_kept: Duration::MAX, ..DeliverOptions::default() },
             egress: EgressOptions {
                 allow_http: true,
                 allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
@@ -71,7 +73,7 @@ impl Bench {
 
     /// Writes a router's commit; the checkpoint moves to the partition's end, unless `change` says otherwise.
     pub async fn route(&self, partition: PartitionId, change: impl FnOnce(&mut RouteCommit)) {
-        let (ttl, boot) = (std::time::Duration::from_secs(3_600), Boot(ulid::Ulid::generate()));
+        let (ttl, boot) = (Duration::from_secs(3_600), Boot(ulid::Ulid::generate()));
         let beat =
             Beat { node: "test".to_owned(), boot, serves: Serves::default(), address: None, version: String::new() };
         self.store.beat(ShardNo(0), &beat, ttl).await.unwrap();
@@ -115,7 +117,7 @@ impl Bench {
         let mut events = Vec::new();
         loop {
             let limit = ReadLimit { events: 1_000, bytes: 1 << 24 };
-            let page = feed.next(limit, std::time::Duration::ZERO).await.unwrap();
+            let page = feed.next(limit, Duration::ZERO).await.unwrap();
             events.extend(page.events.iter().map(|event| event.recorded.clone()));
             if page.up_to_date {
                 return events;
