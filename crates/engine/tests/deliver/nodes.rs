@@ -137,7 +137,7 @@ async fn a_node_alone_owns_everything_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_joins_takes_its_share_and_every_event_arrives_in_order() {
+async fn a_node_that_joins_takes_its_share_and_every_event_arrives_once_and_in_order() {
     let log = Log::postgres().await;
     let one = steady(&log, "one").await;
     let mut world = World::new(&one).await;
@@ -151,7 +151,7 @@ async fn a_node_that_joins_takes_its_share_and_every_event_arrives_in_order() {
     let routers = spread(&two, &["one", "three", "two"]).await;
     assert!(routers["three"] >= PARTITIONS - 2 * PARTITIONS.div_ceil(3));
     world.append(&one, 40).await;
-    world.all_in_order().await;
+    world.all_once().await;
     assert_eq!(serving(&three).await, 3);
     for bench in [one, two, three] {
         bench.engine.shutdown().await;

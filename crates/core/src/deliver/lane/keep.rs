@@ -55,12 +55,14 @@ impl<E: Clone> Lane<E> {
         }
     }
 
-    /// Decides whether the lane needs a row beside this checkpoint, and takes note that it is written.
-    pub(in crate::deliver) fn place(&mut self, checkpoint: Position) -> Place {
+    /// Decides whether the lane needs a row beside this checkpoint, and takes note that it is written. At the end a row is
+    /// worth more than waiting for the checkpoint to come by.
+    pub(in crate::deliver) fn place(&mut self, checkpoint: Position, ends: bool) -> Place {
         let behind = self.window.oldest().is_some_and(|oldest| oldest.position <= checkpoint);
         // A retry above the checkpoint would be offered again after a crash; so would what was delivered and is covered
         // by a row that is there.
-        let ahead = self.failed_at > checkpoint || (self.row != Row::None && self.window.left_at() > checkpoint);
+        let ahead =
+            self.failed_at > checkpoint || ((ends || self.row != Row::None) && self.window.left_at() > checkpoint);
         let needs = behind || ahead || self.is_lagging() || self.is_replay();
         let settled = if needs { self.settled() } else { None };
         match (settled, self.row) {

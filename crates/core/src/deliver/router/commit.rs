@@ -97,7 +97,7 @@ impl<E: Clone> Router<E> {
     fn keep(&mut self, no: LaneNo, commit: &mut RouteCommit, covers: &mut Vec<(LaneNo, u32)>) {
         let Some(lane) = self.lanes.get_mut(&no) else { return };
         lane.dirty = false;
-        match lane.place(commit.checkpoint) {
+        match lane.place(commit.checkpoint, self.draining) {
             Place::AsStored => {}
             Place::Put(settled) => commit.lanes.push(LaneRow { lane: no, tenant: lane.spec.tenant, settled }),
             Place::Remove => commit.caught_up.push(no),
