@@ -159,8 +159,7 @@ impl Appender {
     }
 
     async fn places_of(&self, events: &[Judged]) -> Result<HashMap<TenantId, Place>, AppendError> {
-        let distinct: BTreeSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
-        let tenants: Vec<TenantId> = distinct.into_iter().cloned().collect();
+        let tenants = tenants_of(events);
         let places = self.places.of_all(&tenants).await?;
         Ok(tenants.into_iter().zip(places).collect())
     }
@@ -301,6 +300,12 @@ fn place_in(places: &HashMap<TenantId, Place>, event: &Event) -> Result<Place, A
     places.get(&event.tenant).copied().ok_or_else(lost)
 }
 
+/// The tenants of events, each once.
+fn tenants_of(events: &[Judged]) -> Vec<TenantId> {
+    let distinct: BTreeSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
+    distinct.into_iter().cloned().collect()
+}
+
 /// What needs no lock is worked out before the lock is taken.
 pub(crate) fn prepare(judged: impl Into<Judged>, tenant_no: TenantNo) -> Prepared {
     let Judged { event, mark, guard, .. } = judged.into();
@@ -318,7 +323,7 @@ fn size(events: &[Judged]) -> Size {
     Size { events: events.len(), bytes: events.iter().map(|judged| weight(&judged.event)).sum() }
 }
 
-async fn settled(answer: Answer) -> Result<Vec<Verdict>, AppendError> {
+async fn settled(answer: impl Future<Output = <Answer as Future>::Output>) -> Result<Vec<Verdict>, AppendError> {
     answer.await.unwrap_or_else(|_| Err(lost()))
 }
 

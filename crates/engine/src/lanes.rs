@@ -34,19 +34,22 @@ pub struct LaneStatus {
     pub retries: usize,
 }
 
+/// The order of lanes by how many events each is behind, the furthest first.
+pub(crate) type Rank = (Reverse<u64>, Option<Timestamp>, LaneNo);
+
 /// The lanes that are furthest behind, of many that are looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Worst {
-    /// By how many events each is behind; no more than are shown.
-    pub(crate) lanes: BTreeMap<(Reverse<u64>, Option<Timestamp>, LaneNo), LaneLook>,
+    /// No more than are shown.
+    pub(crate) lanes: BTreeMap<Rank, LaneLook>,
     /// When the oldest event was recorded that any lane holds and has not settled.
-    pub(crate) longest: Option<Timestamp>,
+    pub(crate) oldest: Option<Timestamp>,
 }
 
 impl Worst {
     /// Looks at one more.
     pub(crate) fn take(&mut self, events: u64, look: LaneLook) {
-        self.longest = self.longest.into_iter().chain(look.oldest).min();
+        self.oldest = self.oldest.into_iter().chain(look.oldest).min();
         self.lanes.insert((Reverse(events), look.oldest, look.lane), look);
         if self.lanes.len() > WORST {
             self.lanes.pop_last();

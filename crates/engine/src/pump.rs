@@ -29,7 +29,7 @@ use crate::append::now;
 use crate::catalog::{Door, Outcome};
 use crate::metrics::{self as names, Shown};
 use crate::options::PumpOptions;
-pub(crate) use crate::pause::sleep_unless;
+use crate::pause::sleep_unless;
 use crate::quota::Quotas;
 use crate::sources::SourceHandle;
 use crate::{AppendError, Emitter};

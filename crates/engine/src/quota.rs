@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::append::{now, weight};
 use crate::endpoints::Who;
 use crate::options::QuotaOptions;
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 use crate::system::{Fact, Kind};
 use crate::{AppendError, Engine, metrics as names};
 pub(crate) use meters::Meters;

@@ -341,6 +341,27 @@ fn once_it_drains_nothing_begins_and_what_is_under_way_is_committed() {
 }
 
 #[test]
+fn what_was_delivered_ahead_of_the_checkpoint_is_not_delivered_again_once_its_router_has_ended() {
+    let mut world = World::new(Limits::default());
+    let (slow, fast) = (
+        world.create(1, Ordering::Strict, standard(), None, ALL),
+        world.create(2, Ordering::Strict, standard(), None, ALL),
+    );
+    begin(&mut world);
+    append(&mut world, 1, 2);
+    append(&mut world, 2, 5);
+    assert_eq!(exchange(&mut world, fast, |_| Ending::Ok), [1, 2, 3, 4, 5]);
+    world.router.drain();
+    answer_one(&mut world, slow, 1, Ending::Ok);
+    // The checkpoint is held back for the one that was never sent.
+    let (commit, _) = commit(&mut world).unwrap();
+    assert_eq!(commit.checkpoint.0, 1);
+    world.crash(true, 0);
+    world.heal();
+    assert_eq!((world.deliveries, world.repeats), (7, 0));
+}
+
+#[test]
 fn a_clock_that_is_set_back_stops_neither_sends_nor_commits_nor_probes() {
     let mut world = World::new(Limits::default());
     let (lane, limited) = (

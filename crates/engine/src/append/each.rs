@@ -1,6 +1,6 @@
 //! Appending events that stand each for itself: what cannot be reached holds up nothing else.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use tidings_event::log::{Receipt, Verdict};
 use tidings_event::{Event, PartitionId, TenantId, TenantNo};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, Appender, IdTaken, Judged, NotTaken, Part, Parts, lost, prepare, settled, weight};
+use super::{Answer, Appender, IdTaken, Judged, NotTaken, Part, Parts, lost, prepare, settled, tenants_of, weight};
 use crate::AppendError;
 use crate::places::Place;
 use crate::queue::Refusal;
@@ -58,8 +58,7 @@ impl Appender {
 
     /// The place of each tenant, or why it cannot be told.
     async fn each_place(&self, events: &[Judged], until: Instant) -> HashMap<TenantId, Result<Place, AppendError>> {
-        let distinct: BTreeSet<&TenantId> = events.iter().map(|judged| &judged.event.tenant).collect();
-        let tenants: Vec<TenantId> = distinct.into_iter().cloned().collect();
+        let tenants = tenants_of(events);
         let places = self.places.of_each(&tenants, until).await;
         tenants.into_iter().zip(places).map(|(tenant, place)| (tenant, place.map_err(AppendError::Store))).collect()
     }
@@ -102,9 +101,8 @@ async fn answer_each(queued: Vec<Queued>, outcomes: &mut Outcomes) {
                 continue;
             }
         };
-        match timeout_at(until, &mut answer).await {
+        match timeout_at(until, settled(&mut answer)).await {
             Ok(verdicts) => {
-                let verdicts = verdicts.unwrap_or_else(|_| Err(lost()));
                 is_answered |= verdicts.is_ok();
                 settle(outcomes, indexes, verdicts);
             }

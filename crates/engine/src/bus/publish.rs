@@ -20,7 +20,7 @@ use super::Means;
 use crate::append::count;
 use crate::lease::Held;
 use crate::metrics::{self as names, Shown};
-use crate::pump::sleep_unless;
+use crate::pause::sleep_unless;
 use crate::ring::FeedEvent;
 use crate::tail::head;
 use crate::tail::{Mark, Stretch};

@@ -24,7 +24,7 @@ use super::owner::Ended;
 use super::read::{History, LaneRead};
 use super::routing::Routing;
 use crate::append::{count, now as wall};
-use crate::lanes::{LaneStatus, Worst};
+use crate::lanes::{LaneStatus, Rank, Worst};
 use crate::places::Place;
 use crate::tail::{Mark, Stretch};
 use crate::watch;
@@ -350,12 +350,11 @@ impl Run {
 
     /// Tells which lanes are furthest behind.
     fn show_lanes(&self, worst: Worst) {
-        let seconds = worst.longest.map_or(0, |oldest| wall().as_micros().saturating_sub(oldest.as_micros()).max(0));
-        self.gauges
-            .lag_events
-            .set(worst.lanes.first_key_value().map_or(0.0, |((Reverse(events), ..), _)| *events as f64));
+        let seconds = worst.oldest.map_or(0, |oldest| wall().as_micros().saturating_sub(oldest.as_micros()).max(0));
+        let lag_events = worst.lanes.first_key_value().map_or(0, |((Reverse(events), ..), _)| *events);
+        self.gauges.lag_events.set(lag_events as f64);
         self.gauges.lag_seconds.set(seconds as f64 / 1e6);
-        let status = |(Reverse(lag_events), look): (Reverse<u64>, LaneLook)| {
+        let status = |((Reverse(lag_events), ..), look): (Rank, LaneLook)| {
             let (tenant, endpoint) = self.routing.endpoint(look.endpoint)?;
             Some(LaneStatus {
                 partition: self.partition,
@@ -369,10 +368,7 @@ impl Run {
                 retries: look.retries,
             })
         };
-        self.means.lanes.show(
-            self.partition,
-            worst.lanes.into_iter().map(|((events, ..), look)| (events, look)).filter_map(status).collect(),
-        );
+        self.means.lanes.show(self.partition, worst.lanes.into_iter().filter_map(status).collect());
     }
 }
 
