@@ -169,7 +169,11 @@ impl Postgres {
     /// # Panics
     /// When the server is not ours.
     pub fn freeze(&self) {
-        self.signal_all(Signal::STOP);
+        if let Some(process) = &*self.own().process() {
+            // The postmaster first, so that it starts nobody while the others are found.
+            process.freeze();
+            children(process.id()).into_iter().for_each(crate::process::freeze);
+        }
     }
 
     /// What the server has written since its last start; nothing while it is down.
@@ -186,16 +190,11 @@ impl Postgres {
     /// # Panics
     /// When the server is not ours.
     pub fn thaw(&self) {
-        self.signal_all(Signal::CONT);
-    }
-
-    /// The postmaster first: it starts nobody while the others are found.
-    fn signal_all(&self, signal: Signal) {
         if let Some(process) = &*self.own().process() {
-            process.signal(signal);
             for pid in children(process.id()) {
-                let _ = kill_process(pid, signal);
+                let _ = kill_process(pid, Signal::CONT);
             }
+            process.thaw();
         }
     }
 

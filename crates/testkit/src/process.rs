@@ -1,5 +1,6 @@
 //! A child process that ends with its guard.
 
+use std::fs;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use crate::Output;
 
 /// How often an exit is looked for: the system offers no wait with a time limit.
 const EXIT_POLL: Duration = Duration::from_millis(5);
+
+/// How often a process that was told to stand still is looked at, and how many times at most.
+const STILL_POLL: (Duration, usize) = (Duration::from_millis(1), 30_000);
 
 /// A child process with its output. Dropping it kills the process (SIGKILL) and waits for its end.
 pub struct Process {
@@ -78,9 +82,14 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
-    /// Sends SIGSTOP: the process stands still until it is continued or killed.
+    /// Sends SIGSTOP and waits until it has acted: the process stands still until it is continued or killed.
+    ///
+    /// # Panics
+    /// When it does not come to stand still.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        if let Some(pid) = self.pid() {
+            freeze(pid);
+        }
     }
 
     /// Sends SIGCONT.
@@ -121,10 +130,14 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // The child is not reaped before it is waited for, so its id cannot have passed to another process.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// The child is not reaped before it is waited for, so its id cannot have passed to another process.
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     /// Waits until the process and all that inherited its output have ended; `false` when the time is up.
@@ -146,4 +159,26 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill9();
     }
+}
+
+/// Has a process stand still. The signal acts some time after it was sent, on one thread after another.
+pub(crate) fn freeze(pid: Pid) {
+    let (space, times) = STILL_POLL;
+    let _ = kill_process(pid, Signal::STOP);
+    for _ in 0..times {
+        if stands_still(pid) {
+            return;
+        }
+        std::thread::sleep(space);
+    }
+    panic!("process {} did not come to stand still", pid.as_raw_nonzero());
+}
+
+/// Whether every thread of a process is stopped or has ended.
+fn stands_still(pid: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok()).all(|stat| {
+        // The state is the field after the name, which stands in parentheses.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+    })
 }

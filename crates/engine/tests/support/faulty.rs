@@ -276,7 +276,12 @@ impl Store for FaultyStore {
     }
 
     async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
-        let slice = self.inner().tail(partition, after, limit).await?;
+        let mut slice = self.inner().tail(partition, after, limit).await?;
+        let lost = self.lost.load(Ordering::SeqCst);
+        if lost > 0 {
+            let end = self.heads().await?[partition.0 as usize].position;
+            slice.events.retain(|event| event.position <= end);
+        }
         self.tailed.fetch_add(slice.events.len(), Ordering::SeqCst);
         Ok(slice)
     }
@@ -299,6 +304,8 @@ impl Store for FaultyStore {
         self.feeds.fetch_add(1, Ordering::SeqCst);
         let mut slice = self.inner().feed(tenant, after, limit).await?;
         slice.floor = slice.floor.max(Sequence(self.floor.load(Ordering::SeqCst)));
+        slice.head = Sequence(slice.head.get().saturating_sub(self.lost.load(Ordering::SeqCst)));
+        slice.events.retain(|event| event.sequence <= slice.head);
         if after < slice.floor {
             slice.events.clear();
         }
