@@ -11,8 +11,8 @@ use crate::Output;
 /// How often an exit is looked for: the system offers no wait with a time limit.
 const EXIT_POLL: Duration = Duration::from_millis(5);
 
-/// How often a process that was told to stand still is looked at, and how many times at most.
-const STILL_POLL: (Duration, usize) = (Duration::from_millis(1), 30_000);
+/// How long a process that was told to stand still may take: one that waits for a disk stops afterwards.
+const STILL_MAX: Duration = Duration::from_secs(30);
 
 /// A child process with its output. Dropping it kills the process (SIGKILL) and waits for its end.
 pub struct Process {
@@ -163,15 +163,12 @@ impl Drop for Process {
 
 /// Has a process stand still. The signal acts some time after it was sent, on one thread after another.
 pub(crate) fn freeze(pid: Pid) {
-    let (space, times) = STILL_POLL;
+    let deadline = Instant::now() + STILL_MAX;
     let _ = kill_process(pid, Signal::STOP);
-    for _ in 0..times {
-        if stands_still(pid) {
-            return;
-        }
-        std::thread::sleep(space);
+    while !stands_still(pid) {
+        assert!(Instant::now() < deadline, "process {} did not come to stand still", pid.as_raw_nonzero());
+        std::thread::yield_now();
     }
-    panic!("process {} did not come to stand still", pid.as_raw_nonzero());
 }
 
 /// Whether every thread of a process is stopped or has ended.
