@@ -98,6 +98,15 @@ impl Cluster {
         }
     }
 
+    /// Has the database done what it would put off: nobody's figures shall depend on when it comes to that.
+    pub(crate) async fn tidy(&self) -> Result<()> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let client = database.connect().await;
+        client.batch_execute("VACUUM (ANALYZE)").await?;
+        client.batch_execute("CHECKPOINT").await?;
+        Ok(())
+    }
+
     /// Processor time of everything but the load generator so far, in seconds.
     pub(crate) async fn cpu_seconds(&self) -> Result<f64> {
         let mut sum = self.sink.cpu_seconds()?;

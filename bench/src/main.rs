@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use tidings_testkit::Postgres;
+use tidings_testkit::{Postgres, PostgresOptions};
 
 use crate::report::{Report, say};
 
@@ -139,7 +139,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
         return matching::serve(case, scale);
     }
     let wanted = |what: What| arguments.what.is_empty() || arguments.what.contains(&what);
-    let server = if arguments.sqlite_only { None } else { Some(Postgres::start()) };
+    let server = if arguments.sqlite_only { None } else { Some(Postgres::start_with(postgres())) };
     let server = server.as_ref();
     let mut report = Report::default();
     describe(&mut report, server).await?;
@@ -200,6 +200,11 @@ async fn measure(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
+/// A server as an operator would set it up for a log: with a share of the machine's memory.
+pub(crate) fn postgres() -> PostgresOptions {
+    PostgresOptions { settings: vec![("shared_buffers".to_owned(), "2GB".to_owned())], ..PostgresOptions::default() }
+}
+
 async fn describe(report: &mut Report, server: Option<&Arc<Postgres>>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let dir = tempfile::tempdir()?;
@@ -210,7 +215,9 @@ async fn describe(report: &mut Report, server: Option<&Arc<Postgres>>) -> Result
     if let Some(server) = server {
         let database = server.database().await;
         let client = bare_postgres::connect(&database.url()).await?;
-        for (name, setting) in [("postgres", "server_version"), ("postgres_fsync", "fsync")] {
+        for (name, setting) in
+            [("postgres", "server_version"), ("postgres_fsync", "fsync"), ("postgres_shared_buffers", "shared_buffers")]
+        {
             let value: String = client.query_one(&format!("SHOW {setting}"), &[]).await?.get(0);
             report.setting.insert(name, value);
         }

@@ -35,7 +35,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, server: &Arc<Postgres
     }
     // As it is deployed: each commit waits for the disk.
     let parent = Some(PathBuf::from("/var/tmp"));
-    let flushed = Postgres::start_with(PostgresOptions { fsync: true, parent, ..PostgresOptions::default() });
+    let flushed = Postgres::start_with(PostgresOptions { fsync: true, parent, ..crate::postgres() });
     for batch in [1, 100] {
         cost(report, time, &flushed, "PostgreSQL on disk", batch).await?;
     }

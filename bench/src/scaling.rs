@@ -251,6 +251,7 @@ async fn rows(report: &mut Report, scale: Scale, server: &Arc<Postgres>, sizes: 
         };
         have +=
             cluster.post(Until::Count((size as u64).saturating_sub(first)), 1_000, fill(TENANTS_BUSY, first)).await?.0;
+        cluster.tidy().await?;
         let sample = Until::Count(scale.of(200_000) as u64);
         let (events, appended) = cluster.post(sample, 1_000, fill(TENANTS_BUSY, have)).await?;
         have += events;

@@ -58,7 +58,7 @@ impl FeedEvent {
     }
 
     /// What it takes in memory, its rendered form included, about.
-    fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         2 * self.recorded.event.data.as_bytes().len() + 1_500
     }
 }
@@ -242,7 +242,7 @@ impl Drop for Ring {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use tidings_event::{
         Data, Digest, Event, EventId, EventType, Metadata, PartitionId, Salt, Source, SourceKind, TenantId, Text,
@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    fn event(position: u64, tenant: i64, sequence: u64, data_bytes: usize) -> Arc<FeedEvent> {
+    pub(crate) fn event(position: u64, tenant: i64, sequence: u64, data_bytes: usize) -> Arc<FeedEvent> {
         let text = Text::trusted("x");
         let event = Event {
             id: EventId::trusted(position.to_string()),

@@ -9,6 +9,7 @@
 //! whenever there is a sign of that, what memory holds is compared with the log before anything is added to it
 //! ([`fill`]); where the two differ memory begins anew, and with it all that go by it.
 
+mod ahead;
 mod fill;
 mod poll;
 
@@ -31,6 +32,7 @@ use crate::options::TailOptions;
 use crate::places::{Place, Places};
 use crate::ring::{FeedEvent, Pool, Ring};
 use crate::watch;
+use ahead::Ahead;
 use poll::Paces;
 
 /// What is known of a tenant's end.
@@ -130,6 +132,8 @@ struct State {
     is_known: bool,
     /// Whether the log may say something else than memory does. Until they were compared, nothing is added to memory.
     in_doubt: bool,
+    /// What was committed here beyond the ring's end.
+    ahead: Ahead,
     watches: HashMap<TenantNo, watch::Sender<Tip>>,
 }
 
@@ -158,6 +162,7 @@ impl Tail {
                     moves: head.moves,
                     is_known,
                     in_doubt: false,
+                    ahead: Ahead::default(),
                     watches: HashMap::new(),
                 }),
                 mark: watch::Sender::new(Mark { end: head.position, revision: head.revision, resets: 0 }),
@@ -241,7 +246,7 @@ impl Tail {
         if !events.is_empty() {
             self.take(id, events, revision, None);
         }
-        if furthest >= next {
+        if furthest > partition.state.read().ring.end() {
             counter!(names::BUS_HOLES).increment(1);
             partition.behind.notify_one();
         }
@@ -276,7 +281,7 @@ impl Tail {
     fn take(&self, id: PartitionId, rows: Vec<Recorded>, revision: Revision, asked_after: Option<u64>) {
         let Some(partition) = self.partition(id) else { return };
         let Some(first) = rows.first().map(|row| row.position) else { return self.learn(id, revision) };
-        let events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
+        let mut events: Vec<Arc<FeedEvent>> = rows.into_iter().map(|row| Arc::new(FeedEvent::new(row))).collect();
         let mut wakes = Vec::new();
         {
             let mut state = partition.state.write();
@@ -294,12 +299,16 @@ impl Tail {
             state.revision = state.revision.max(revision);
             if first > state.ring.end().next() {
                 if self.is_wanted(partition, &state) {
+                    state.ahead.keep(events);
                     drop(state);
                     partition.behind.notify_one();
                     return;
                 }
                 state.ring.clear(Position(first.get() - 1));
             }
+            let last = Position(first.get() + events.len() as u64 - 1);
+            let end = last.max(state.ring.end());
+            events.extend(state.ahead.follow(end));
             for (index, event) in events.iter().enumerate() {
                 let tenant = event.recorded.tenant_no;
                 let last_of_run = events.get(index + 1).is_none_or(|next| next.recorded.tenant_no != tenant);
@@ -488,7 +497,11 @@ impl Tail {
 impl Partition {
     /// Has memory compared with the log before anything is added to it.
     fn doubt(&self) {
-        self.state.write().in_doubt = true;
+        {
+            let mut state = self.state.write();
+            state.in_doubt = true;
+            state.ahead.clear();
+        }
         self.behind.notify_one();
     }
 

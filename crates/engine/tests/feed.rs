@@ -351,6 +351,32 @@ async fn events_that_nobody_on_a_node_reads_are_not_brought_to_it() {
     there.shutdown().await;
 }
 
+/// A partition's router beside others that append to the partition reads what they appended, and that alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_node_appended_behind_those_of_others_are_not_read_from_the_log() {
+    let log = Log::postgres().await;
+    let never = Bounds { busy: PATIENCE, linger: Duration::ZERO, idle: PATIENCE };
+    let tail = TailOptions { poll: Some(never), ..TailOptions::default() };
+    let (here, store) = log.faulty(Options { tail, ..Options::default() }).await;
+    let there = log.engine().await;
+    here.append(numbered("acme", 1)).await.unwrap();
+    let mut feed = reader(&here, "acme", FeedStart::Now).await;
+    store.tailed.store(0, Ordering::SeqCst);
+    for _ in 0..10 {
+        there.append(numbered("acme", 2)).await.unwrap();
+        here.append(numbered("acme", 100)).await.unwrap();
+    }
+    assert_eq!(read(&mut feed, 1_020).await, sequences(2..=1_021));
+    while store.tailed.load(Ordering::SeqCst) < 20 {
+        tokio::task::yield_now().await;
+    }
+    here.shutdown().await;
+    there.shutdown().await;
+    // Now and then a read finds what was committed here before it was handed over.
+    let brought = store.tailed.load(Ordering::SeqCst);
+    assert!(brought < 500, "{brought} events were read for 20 that others appended");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_reader_gets_every_event_once_while_two_nodes_append() {
     let log = Log::postgres().await;

@@ -1,15 +1,23 @@
 //! Reading from the log what memory lacks, and comparing what it holds.
 
+use std::time::Duration;
+
 use metrics::counter;
 use tidings_core::pace::{Bounds, Pace};
+use tidings_event::limits::DATA_BYTES_MAX;
 use tidings_event::{PartitionId, Position};
 use tidings_store::{ReadLimit, Result};
+use tokio::time::Instant;
 
 use super::{Partition, Tail, head};
 use crate::metrics as names;
 
 /// How much one read of a hole takes.
 const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
+
+/// For how many times as long as the last reads took nothing is read, so that a busy partition is read in large pieces;
+/// and for how long at most.
+const REST: (u32, Duration) = (4, Duration::from_millis(20));
 
 impl Tail {
     /// Reads what the ring lacks, whenever there is a sign of it.
@@ -18,6 +26,7 @@ impl Tail {
         let mut failures = Pace::new(Bounds::FAILURE);
         loop {
             partition.behind.notified().await;
+            let began = Instant::now();
             while partition.state.read().is_known && self.wants(id) {
                 match self.fill_once(id, partition).await {
                     Ok(Filled::All) => {
@@ -36,17 +45,25 @@ impl Tail {
                     }
                 }
             }
+            let (times, rest_max) = REST;
+            tokio::time::sleep((began.elapsed() * times).min(rest_max)).await;
         }
     }
 
     /// Reads what follows memory's end, and with it the event that stands there: where that is another one than the log
     /// said before, or the log ends earlier, memory begins anew.
     async fn fill_once(&self, id: PartitionId, partition: &Partition) -> Result<Filled> {
-        let (end, resets, in_doubt) = {
+        let (end, resets, in_doubt, ahead) = {
             let state = partition.state.read();
-            (state.ring.end(), state.resets, state.in_doubt)
+            (state.ring.end(), state.resets, state.in_doubt, state.ahead.first())
         };
-        let mut slice = self.store.tail(id, Position(end.get().saturating_sub(1)), FILL).await?;
+        // The event at the end, and what follows it up to what waits already.
+        let hole = ahead.and_then(|first| first.get().checked_sub(end.get())).filter(|hole| *hole > 1);
+        let hole = hole.and_then(|hole| usize::try_from(hole).ok()).unwrap_or(usize::MAX);
+        let limit = ReadLimit { events: FILL.events.min(hole), ..FILL };
+        let mut slice = self.store.tail(id, Position(end.get().saturating_sub(1)), limit).await?;
+        let bytes: usize = slice.events.iter().map(|event| event.event.data.as_bytes().len()).sum();
+        let is_full = slice.events.len() >= limit.events || bytes + DATA_BYTES_MAX > limit.bytes;
         // Where retention took the event at the end away there is nothing to compare.
         let reaches = match slice.events.last() {
             Some(last) => last.position,
@@ -85,8 +102,16 @@ impl Tail {
         self.take(id, slice.events, slice.revision, Some(resets));
         let state = partition.state.read();
         // What was put in doubt or began anew meanwhile is looked at again.
-        let changed = state.ring.end() > end || state.in_doubt || state.resets != resets;
-        Ok(if changed { Filled::Some } else { Filled::Nothing })
+        if state.in_doubt || state.resets != resets {
+            return Ok(Filled::Some);
+        }
+        if state.ring.end() == end {
+            return Ok(Filled::Nothing);
+        }
+        // A hole that was read as far as what waited is filled like a log that was read to its end: whoever learns of more
+        // notifies again.
+        let is_filled = !is_full || limit.events < FILL.events;
+        Ok(if is_filled && state.ahead.first().is_none() { Filled::All } else { Filled::Some })
     }
 }
 

@@ -20,6 +20,9 @@ const IDLE_WITH_BUS: Duration = Duration::from_millis(250);
 /// A partition in which nothing happens for so long gives back the memory that it borrowed.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// For how many times as long as an answer took the heads are not asked for.
+const REST: u32 = 4;
+
 /// How often the heads are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paces {
@@ -40,6 +43,8 @@ impl Paces {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     end: Position,
+    /// How far the log is known to reach: what was committed here may wait for what lies before it.
+    reached: Position,
     revision: Revision,
     resets: u64,
 }
@@ -48,7 +53,9 @@ impl Tail {
     fn known(&self) -> Vec<Known> {
         let known = |partition: &Partition| {
             let state = partition.state.read();
-            Known { end: state.ring.end(), revision: state.revision, resets: state.resets }
+            let end = state.ring.end();
+            let reached = state.ahead.last().map_or(end, |last| last.max(end));
+            Known { end, reached, revision: state.revision, resets: state.resets }
         };
         self.partitions.iter().map(known).collect()
     }
@@ -68,8 +75,10 @@ impl Tail {
                 self.give_back(&looked.1, &known);
                 looked = (Instant::now(), known.clone());
             }
+            let asked = Instant::now();
             match self.store.heads_of(shard).await {
                 Ok(heads) => {
+                    let took = asked.elapsed();
                     if std::mem::take(&mut failing) {
                         failures.reset();
                         tracing::info!(%shard, "the log can be read again");
@@ -77,6 +86,8 @@ impl Tail {
                         self.doubt_all(shard);
                     }
                     delay = pace.found(self.compare(shard, &known, &heads));
+                    // A database that is slow to answer is not asked more often for that.
+                    delay = delay.max((took * REST).min(bounds.idle));
                     if delay >= bounds.idle && self.bus.as_ref().is_some_and(|bus| bus.is_connected()) {
                         delay = idle_with_bus;
                     }
@@ -124,7 +135,7 @@ impl Tail {
                 self.find(partition, *head);
                 continue;
             }
-            let fell = head.position < known.end || head.revision < known.revision;
+            let fell = head.position < known.reached || head.revision < known.revision;
             if fell && partition.state.read().resets == known.resets {
                 tracing::error!(partition = %id, head = %head.position,
                     "the log ends before it did: acknowledged events or changes were lost by the database");
@@ -139,6 +150,7 @@ impl Tail {
             if (head.position > state.ring.end() || state.in_doubt) && !self.is_wanted(partition, &state) {
                 let end = head.position.max(state.ring.end());
                 state.ring.restart(end);
+                state.ahead.clear();
                 state.in_doubt = false;
                 // Nobody waits for it now; whoever comes next must find how far the log reaches.
                 partition.tell(&state);
@@ -175,6 +187,7 @@ impl Tail {
         let resets = self.resets.fetch_add(1, Ordering::AcqRel) + 1;
         let mut state = partition.state.write();
         state.ring.restart(end);
+        state.ahead.clear();
         (state.revision, state.resets, state.in_doubt) = (revision, resets, false);
         partition.tell(&state);
         let moves = state.moves;
