@@ -202,7 +202,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
 
 /// A server as an operator would set it up for a log: with a share of the machine's memory.
 pub(crate) fn postgres() -> PostgresOptions {
-    PostgresOptions { settings: vec![("shared_buffers".to_owned(), "2GB".to_owned())], ..PostgresOptions::default() }
+    PostgresOptions { settings: vec![("shared_buffers".to_owned(), "6GB".to_owned())], ..PostgresOptions::default() }
 }
 
 async fn describe(report: &mut Report, server: Option<&Arc<Postgres>>) -> Result<()> {
