@@ -124,6 +124,15 @@ impl Fact {
         Self { kind, who: who.cloned(), tenant: Some(tenant.clone()), entity, data: members }
     }
 
+    /// That a tenant was moved. Nobody stands for a move that broke off and that Tidings finished by itself.
+    pub(crate) fn of_move(who: Option<&Who>, tenant: &TenantId, from: PartitionId, to: PartitionId) -> Self {
+        let mut data = Map::new();
+        data.insert("from".to_owned(), from.0.into());
+        data.insert("to".to_owned(), to.0.into());
+        let entity = ("tenant", tenant.as_str().to_owned());
+        Self { kind: Kind::TenantMoved, who: who.cloned(), tenant: Some(tenant.clone()), entity, data }
+    }
+
     /// That an event was emitted on behalf of the owner of its type. `emitter` is the name of who did.
     pub(crate) fn of_ownership(emitter: &str, who: Option<&Who>, owner: Option<&str>, event: &Event) -> Self {
         let mut data = Map::new();

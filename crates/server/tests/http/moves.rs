@@ -32,7 +32,14 @@ async fn every_outcome_of_a_move_is_told_for_what_it_is() {
 
     move_to(&admin, "nobody", 0).await.problem(404, "tenant_not_found");
     let stays = move_to(&admin, &tenant, from).await.expect(200);
-    let shown = |moved, done, partition| wire::Move { tenant: tenant.clone(), partition, moved, done };
+    let shown = |moved, done, partition| wire::Move {
+        tenant: tenant.clone(),
+        partition,
+        moved,
+        done,
+        copied: None,
+        head: None,
+    };
     assert_eq!(stays.read::<wire::Move>(), shown(false, true, from));
     for (moved, again) in [(true, false), (false, true)] {
         let answer = move_to(&admin, &tenant, to).await.expect(200);
