@@ -13,7 +13,7 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (read::REVISION, &["partitions_pkey"]),
     (endpoints::BY_ID, &["endpoints_by_id", "lanes_pkey", "tenants_pkey"]),
     (endpoints::LIST, &["endpoints_by_id", "tenants_pkey"]),
-    (endpoints::ALL, &["endpoints_pkey", "tenants_pkey"]),
+    (endpoints::ALL, &["departures_pkey", "endpoints_pkey", "tenants_pkey"]),
     (endpoints::BOUNDS, &["endpoints_by_id", "leases_pkey", "tenants_pkey"]),
     (endpoints::UPDATE, &["endpoints_pkey"]),
     (endpoints::CANCEL_REPLAYS, &["replays_running"]),
