@@ -119,8 +119,8 @@ macro_rules! called {
             $lane,
             " > 0 THEN (SELECT id FROM tidings.endpoints WHERE no = ",
             $lane,
-            ") ELSE (SELECT e.id || '/' || r.id FROM tidings.replays r JOIN tidings.endpoints e ON e.no = r.endpoint \
-              WHERE r.no = -",
+            ") ELSE (SELECT (SELECT id FROM tidings.endpoints WHERE no = r.endpoint) || '/' || r.id \
+              FROM tidings.replays r WHERE r.no = -",
             $lane,
             ") END"
         )
