@@ -201,7 +201,12 @@ pub(crate) fn own(event_type: &str, tenant: &TenantId, id: &str, at: Timestamp, 
 pub(crate) async fn appends(places: &Places, events: Vec<Event>) -> Result<Vec<Append>> {
     let mut parts: BTreeMap<PartitionId, Vec<Request>> = BTreeMap::new();
     for event in events {
-        let place = places.of(&event.tenant).await?;
+        // Nobody waits here for a tenant that is on its way: a commit that its router makes must not stand still, as the fence
+        // tells that router that it is none any more.
+        let place = match places.find(&event.tenant).await? {
+            Some(place) => place,
+            None => places.of(&event.tenant).await?,
+        };
         // Each for itself: one whose id is taken must not keep the others out.
         parts.entry(place.partition).or_default().push(Request { events: vec![prepare(event, place.no)] });
     }

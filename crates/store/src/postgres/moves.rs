@@ -147,9 +147,10 @@ impl PostgresStore {
             return Ok(MoveOutcome::NoPartition);
         }
         let connections = self.connections.clone();
+        let own = self.partitions.iter().map(|own| number(*own)).collect::<Result<Vec<i32>>>()?;
         let task = tokio::spawn(async move {
             let lease = connections.writer().await?;
-            let outcome = run(&lease, tenant, to).await;
+            let outcome = run(&lease, &own, tenant, to).await;
             lease.finish(outcome).await
         });
         task.await.unwrap_or_else(|_| Err(Error::Broken("a move did not finish".to_owned())))
@@ -170,7 +171,7 @@ impl PostgresStore {
     }
 }
 
-async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
+async fn run(lease: &Lease, own: &[i32], tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
     let place = lease.prepare_cached(PARTITION_OF).await?;
     let Some(row) = lease.rows(&place, &[&tenant.get()]).await?.into_iter().next() else {
         return Ok(MoveOutcome::NoTenant);
@@ -179,6 +180,10 @@ async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOut
     let into = number(to)?;
     if from == into {
         return Ok(MoveOutcome::Already);
+    }
+    if !own.contains(&from) {
+        // It is held here, on its way into another database, or has gone there: what is kept of it must not come to life.
+        return Err(Error::Moved(Elsewhere(vec![tenant])));
     }
     for sql in [LANES, PUT_LANES, RETRIES, CIRCUITS, REDRIVES, ENDPOINTS, REPLAYS, FENCE, LEAVE, ENTER, PLACE, VERIFY] {
         lease.prepare_cached(sql).await?;
