@@ -33,7 +33,8 @@ pub(crate) fn start(store: &Arc<dyn Store>, appender: &Appender, ending: &Cancel
     (0..shards)
         .map(|shard| {
             let (store, appender, ending) = (store.clone(), appender.clone(), ending.clone());
-            let courier = Courier { store, appender, shard: ShardNo(shard), after: 0, known: 0, moves_at: Instant::now() };
+            let courier =
+                Courier { store, appender, shard: ShardNo(shard), after: 0, known: 0, moves_at: Instant::now() };
             tokio::spawn(async move {
                 let _ended = ending.run_until_cancelled(courier.carry()).await;
             })

@@ -72,7 +72,8 @@ impl Places {
 
     /// The same without waiting; nothing for a tenant that is on its way.
     async fn ask(&self, tenants: &[TenantId]) -> Result<Vec<Option<Place>>> {
-        let mut found: Vec<Option<Option<Place>>> = tenants.iter().map(|tenant| self.cache.get(tenant).map(Some)).collect();
+        let mut found: Vec<Option<Option<Place>>> =
+            tenants.iter().map(|tenant| self.cache.get(tenant).map(Some)).collect();
         let missing: Vec<(TenantId, PartitionId)> = tenants
             .iter()
             .zip(&found)

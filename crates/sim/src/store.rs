@@ -173,10 +173,7 @@ impl Store for NodeStore {
         self.inner.move_tenant(tenant, to).await
     }
 
-    async fn stalled_moves(
-        &self,
-        shard: tidings_store::ShardNo,
-    ) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
+    async fn stalled_moves(&self, shard: tidings_store::ShardNo) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
         self.inner.stalled_moves(shard).await
     }
 

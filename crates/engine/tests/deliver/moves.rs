@@ -31,7 +31,9 @@ async fn move_to(bench: &Bench, partition: u32) {
         loop {
             match bench.engine.move_tenant(&administrator(), &tenant(ACME), PartitionId(partition)).await {
                 Ok(MoveOutcome::Moved { .. } | MoveOutcome::Already) => return,
-                Ok(MoveOutcome::Later | MoveOutcome::Copying { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(MoveOutcome::Later | MoveOutcome::Copying { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 Ok(other) => panic!("{other:?}"),
                 // Waited too long for a lock, or moved by another: it is asked again, as by hand.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -239,7 +241,9 @@ async fn what_waits_behind_a_failure_moves_into_another_database_and_a_move_that
     // The database that it shall go to fails while it is held, and again when it is asked what became of it.
     let home = two.home.connect().await;
     let fails = |table: &str, operation: &str| {
-        format!("CREATE TRIGGER fail BEFORE {operation} ON tidings.{table} FOR EACH ROW EXECUTE FUNCTION tidings.fail();")
+        format!(
+            "CREATE TRIGGER fail BEFORE {operation} ON tidings.{table} FOR EACH ROW EXECUTE FUNCTION tidings.fail();"
+        )
     };
     let sql = "CREATE FUNCTION tidings.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                RAISE EXCEPTION 'as the test asked' USING ERRCODE = '57P03'; END $$;"
@@ -258,7 +262,9 @@ async fn what_waits_behind_a_failure_moves_into_another_database_and_a_move_that
     assert!(!feed.next(PAGE, PATIENCE).await.unwrap().events.is_empty());
     assert!(bench.engine.append(numbered(ACME, 1)).await.is_err());
     drop(bench);
-    home.batch_execute("DROP TRIGGER fail ON tidings.arrivals; DROP TRIGGER fail_too ON tidings.arrivals").await.unwrap();
+    home.batch_execute("DROP TRIGGER fail ON tidings.arrivals; DROP TRIGGER fail_too ON tidings.arrivals")
+        .await
+        .unwrap();
 
     // Nobody asks again, but the node that comes next sees to it.
     let next = two.node("b").await;

@@ -55,10 +55,9 @@ async fn every_outcome_of_a_move_is_told_for_what_it_is() {
         json!({"tenant": tenant, "from": from, "to": to, "by": {"key": "admin", "role": "admin"}})
     );
     let system = partition_of(&server, "$system").await;
-    for (tenant, to, says) in [
-        (tenant.as_str(), 99, "there is no such partition"),
-        ("$system", 1 - system, "the system's own"),
-    ] {
+    for (tenant, to, says) in
+        [(tenant.as_str(), 99, "there is no such partition"), ("$system", 1 - system, "the system's own")]
+    {
         let problem = move_to(&admin, tenant, to).await.problem(400, "request_invalid");
         let error = &problem["errors"][0];
         assert_eq!(

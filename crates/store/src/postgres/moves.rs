@@ -158,7 +158,8 @@ impl PostgresStore {
 
     /// Whether a tenant may come to a partition: its router has come past what a tenant left there.
     pub(crate) async fn is_ready(&self, partition: PartitionId) -> Result<bool> {
-        let rows = self.connections.reader().await?.query(IS_READY, &[&number(partition)?, &partition.to_string()]).await?;
+        let rows =
+            self.connections.reader().await?.query(IS_READY, &[&number(partition)?, &partition.to_string()]).await?;
         Ok(rows.first().ok_or_else(|| corrupt("partitions"))?.try_get(0)?)
     }
 

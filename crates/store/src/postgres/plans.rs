@@ -173,10 +173,7 @@ const GOES_BY: &[(&str, &[&str])] = &[
     (moves::arrive::RECEIVE, &["events_by_sequence", "partitions_pkey"]),
     (moves::arrive::SETTLE_DOWN, &["tenants_pkey"]),
     (moves::arrive::ARRIVE, &["arrivals_pkey"]),
-    (
-        moves::arrive::ARRIVED,
-        &["arrivals_pkey", "endpoints_by_id", "events_by_sequence", "partitions_pkey"],
-    ),
+    (moves::arrive::ARRIVED, &["arrivals_pkey", "endpoints_by_id", "events_by_sequence", "partitions_pkey"]),
     (moves::arrive::TIDIED, &["arrivals_pkey"]),
     (moves::arrive::ENDPOINT_HERE, &["endpoints_by_id"]),
     (quotas::LOCK, &["quotas_head_pkey"]),

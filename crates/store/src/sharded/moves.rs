@@ -172,14 +172,13 @@ impl Mover {
         passage: &Passage,
     ) -> Result<Step<Arrival>> {
         let coming = target.standing(self.tenant).await?;
-        let Some(coming) = coming.filter(|coming| {
-            coming.arriving.as_ref().is_some_and(|arriving| arriving.token == passage.token)
-        }) else {
+        let Some(coming) =
+            coming.filter(|coming| coming.arriving.as_ref().is_some_and(|arriving| arriving.token == passage.token))
+        else {
             return Ok(Step::Done(Arrival::Never));
         };
         let (head, floor) = (stands.row.head, stands.row.floor);
-        if let Step::OutOfTime =
-            self.copy(source, target, &passage.token, (coming.verified, floor), head, None).await?
+        if let Step::OutOfTime = self.copy(source, target, &passage.token, (coming.verified, floor), head, None).await?
         {
             return Ok(Step::OutOfTime);
         }

@@ -140,7 +140,8 @@ async fn a_move_that_breaks_off_at_any_step_is_finished_by_the_next_call() {
     let store = world.open().await;
     let steps = |(from, to)| STEPS.iter().map(move |step| (from, to, *step));
     // Where home is neither end, all of them; where it is one, those after the copy.
-    let all = steps((2, 4)).chain(steps((0, 2)).skip(4)).chain(steps((4, 1)).skip(4)).chain([(2, 4, (true, "home", ""))]);
+    let all =
+        steps((2, 4)).chain(steps((0, 2)).skip(4)).chain(steps((4, 1)).skip(4)).chain([(2, 4, (true, "home", ""))]);
     for (number, (from, to, (at_target, table, operation))) in all.enumerate() {
         let name = format!("t{number}");
         let tenant = world::furnish_one(&world, &*store, &name, from).await;
@@ -357,7 +358,8 @@ async fn appends_and_moves_between_databases_at_once_leave_no_gap_and_lose_nothi
                     loop {
                         let tenant = place(&*store, "acme").await;
                         let answer =
-                            try_append(&*store, &tenant, vec![event("acme", &format!("{writer}-{n}"))], moment(1)).await;
+                            try_append(&*store, &tenant, vec![event("acme", &format!("{writer}-{n}"))], moment(1))
+                                .await;
                         if answer.is_ok() {
                             break;
                         }

@@ -113,20 +113,15 @@ pub(crate) async fn seen(store: &dyn Store, tenant: &str) -> Seen {
         .unwrap()
         .redrives
         .into_iter()
-        .filter_map(|(no, sequence)| {
-            Some((rows.iter().find(|row| row.no == no)?.id.clone(), sequence.get()))
-        })
+        .filter_map(|(no, sequence)| Some((rows.iter().find(|row| row.no == no)?.id.clone(), sequence.get())))
         .collect();
     redrives.sort();
     let dead = store.dead_letters(no, &DeadQuery { limit: 1_000, ..DeadQuery::default() }).await.unwrap();
     let mut dead: Vec<(EndpointId, u64)> =
         dead.into_iter().map(|letter| (letter.endpoint, letter.row.sequence.get())).collect();
     dead.sort();
-    let mut retries: Vec<(String, u64, u32)> = state
-        .retries
-        .iter()
-        .filter_map(|row| Some((called(row.lane)?, row.sequence.get(), row.attempts)))
-        .collect();
+    let mut retries: Vec<(String, u64, u32)> =
+        state.retries.iter().filter_map(|row| Some((called(row.lane)?, row.sequence.get(), row.attempts))).collect();
     retries.sort();
     Seen {
         events,

@@ -18,8 +18,7 @@ pub(in crate::postgres) const STANDING: &str = "\
     LEFT JOIN LATERAL (SELECT * FROM tidings.departures WHERE tenant_no = t.no ORDER BY tenant_no LIMIT 1) d ON true \
     LEFT JOIN LATERAL (SELECT * FROM tidings.arrivals WHERE tenant_no = t.no ORDER BY tenant_no LIMIT 1) a ON true \
     WHERE t.no = $1";
-pub(in crate::postgres) const LIVES_IN: &str =
-    "SELECT 1 FROM tidings.tenants WHERE no = $1 AND partition = ANY ($2)";
+pub(in crate::postgres) const LIVES_IN: &str = "SELECT 1 FROM tidings.tenants WHERE no = $1 AND partition = ANY ($2)";
 pub(in crate::postgres) const ENDPOINT_LEFT: &str =
     "SELECT 1 FROM tidings.endpoints WHERE no = $1 AND partition + 0 <> ALL ($2)";
 /// Those that nobody has worked on for a while, each for whoever asks first.
