@@ -32,8 +32,7 @@ ROWS = [
          find="        match source.hold(self.tenant, &passage, copied).await? {",
          put="        match Hold::Held {",
          package="tidings-store",
-         tests="test(a_tenant_moves_into_another_database) | test(for_a_tenant_that_is_held) | "
-               "test(appends_and_moves_between_databases_at_once)"),
+         tests="test(a_tenant_moves_into_another_database) | test(for_a_tenant_that_is_held)"),
     dict(name="move-proof-of-events", promise="no loss", file="crates/store/src/sharded/moves.rs",
          find="        if own != there {", put="        if own != there && upto > Sequence(u64::MAX >> 1) {",
          package="tidings-store", tests="test(a_tenant_whose_copy_is_not_the_same)"),
