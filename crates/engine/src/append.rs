@@ -459,14 +459,12 @@ impl Committer {
 async fn forward(places: Arc<Places>, queues: Arc<[Queue]>, item: Item) {
     let tenant =
         item.requests.iter().find_map(|request| request.events.first()).map(|first| first.event.tenant.clone());
-    let place = match tenant {
-        Some(tenant) => places.look(&tenant).await,
-        None => Ok(None),
-    };
-    let queue = match place {
-        Ok(Some(place)) => queues.get(place.partition.0 as usize).ok_or_else(lost),
-        Ok(None) => Err(lost()),
-        Err(error) => Err(AppendError::Store(error)),
+    let queue = match tenant {
+        Some(tenant) => match places.anew(&tenant).await {
+            Ok(place) => queues.get(place.partition.0 as usize).ok_or_else(lost),
+            Err(error) => Err(AppendError::Store(error)),
+        },
+        None => Err(lost()),
     };
     let reserved = match queue {
         Ok(queue) => {

@@ -1,4 +1,5 @@
-//! Brings events of the system into the log that tell of changes made in another of its databases.
+//! Brings events of the system into the log that tell of changes made in another of its databases, and tenants to their
+//! end whose move from one database into another broke off.
 //!
 //! Where a change and the event that tells of it belong to two databases they cannot be one transaction: the event is
 //! kept with the change, and this appends it. An event keeps its id, so that whoever appends it again, here or on another
@@ -8,16 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_event::{Event, SystemMint, parse_own_event};
-use tidings_store::{ShardNo, Store};
+use tidings_store::{MoveOutcome, ShardNo, Store};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::system::{self, Fact};
 use crate::{AppendError, Appender};
 
 /// How often each database is asked.
 const EVERY: Duration = Duration::from_millis(500);
 /// Events that are taken at once.
 const BATCH: usize = 100;
+/// How often each database is asked for tenants whose move stands still.
+const MOVES_EVERY: Duration = Duration::from_secs(2);
 
 /// Starts one courier for each database of a log that has several; they end with the token.
 pub(crate) fn start(store: &Arc<dyn Store>, appender: &Appender, ending: &CancellationToken) -> Vec<JoinHandle<()>> {
@@ -28,7 +33,8 @@ pub(crate) fn start(store: &Arc<dyn Store>, appender: &Appender, ending: &Cancel
     (0..shards)
         .map(|shard| {
             let (store, appender, ending) = (store.clone(), appender.clone(), ending.clone());
-            let courier = Courier { store, appender, shard: ShardNo(shard), after: 0, known: 0 };
+            let courier =
+                Courier { store, appender, shard: ShardNo(shard), after: 0, known: 0, moves_at: Instant::now() };
             tokio::spawn(async move {
                 let _ended = ending.run_until_cancelled(courier.carry()).await;
             })
@@ -45,24 +51,50 @@ struct Courier {
     after: i64,
     /// Up to which number it was said of what cannot be read that it cannot.
     known: i64,
+    /// When tenants whose move stands still are asked for next.
+    moves_at: Instant,
 }
 
 impl Courier {
     async fn carry(mut self) {
         let mut failing = false;
         loop {
-            match self.step().await {
+            let step = match self.finish_moves().await {
+                Ok(()) => self.step().await,
+                Err(error) => Err(error.into()),
+            };
+            match step {
                 Ok(true) => continue,
                 Ok(false) => failing = false,
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         let shard = self.shard;
-                        tracing::warn!(%shard, %error, "events of the system wait in one of the log's databases");
+                        tracing::warn!(%shard, %error, "what waits in one of the log's databases cannot be seen to");
                     }
                 }
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+
+    /// Goes on with moves that nobody works on any more: whoever began them is gone, and their tenants are held.
+    async fn finish_moves(&mut self) -> tidings_store::Result<()> {
+        if Instant::now() < self.moves_at {
+            return Ok(());
+        }
+        self.moves_at = Instant::now() + MOVES_EVERY;
+        for (tenant, name, to) in self.store.stalled_moves(self.shard).await? {
+            match self.store.move_tenant(tenant, to).await {
+                Ok(MoveOutcome::Moved { from, .. }) => {
+                    tracing::info!(tenant = %name, %from, %to, "a move that stood still was finished");
+                    system::tell(&self.appender, &Fact::of_move(None, &name, from, to)).await;
+                }
+                Ok(outcome) => tracing::info!(tenant = %name, %to, ?outcome, "a move that stood still goes on"),
+                // It is told again in a while.
+                Err(error) => tracing::warn!(tenant = %name, %to, %error, "a move stands still"),
+            }
+        }
+        Ok(())
     }
 
     /// Brings some events into the log and takes them away where they waited; whether there may be more.

@@ -30,7 +30,7 @@ use crate::pump::Pump;
 use crate::quota::Quotas;
 use crate::reconcile::Reconciler;
 use crate::sources::{SourceHandle, Sources};
-use crate::system::{Fact, Kind};
+use crate::system::Fact;
 use crate::tail::Tail;
 use crate::trace::Tracer;
 use crate::turns::Turns;
@@ -206,9 +206,10 @@ impl Engine {
         self.shared.feeds.store.tenant(id).await
     }
 
-    /// Moves a tenant to another partition, while everything goes on: what is appended to it from now on goes there, under
-    /// the sequences that follow. Its deliveries stand still for a moment, and what was under way may be sent again. May
-    /// be called again whatever came of it. A move that was made is told, with who asked for it.
+    /// Moves a tenant to another partition, while everything goes on: what is appended to it from then on goes there, under
+    /// the sequences that follow. Its deliveries stand still for a moment, and what was under way may be sent again. Where
+    /// the partition lies in another database, it does as much as takes a moment and tells how far that is. May be called
+    /// again whatever came of it. A move that was made is told, with who asked for it.
     pub async fn move_tenant(&self, who: &Who, id: &TenantId, to: PartitionId) -> Result<MoveOutcome> {
         let feeds = &self.shared.feeds;
         let Some(place) = feeds.places.look(id).await? else { return Ok(MoveOutcome::NoTenant) };
@@ -216,18 +217,7 @@ impl Engine {
         feeds.places.forget();
         if let MoveOutcome::Moved { from, .. } = outcome {
             tracing::info!(tenant = %id, %from, %to, key = who.key, "a tenant was moved to another partition");
-            let mut data = serde_json::Map::new();
-            data.insert("from".to_owned(), from.0.into());
-            data.insert("to".to_owned(), to.0.into());
-            let entity = ("tenant", id.as_str().to_owned());
-            self.tell(&Fact {
-                kind: Kind::TenantMoved,
-                who: Some(who.clone()),
-                tenant: Some(id.clone()),
-                entity,
-                data,
-            })
-            .await;
+            self.tell(&Fact::of_move(Some(who), id, from, to)).await;
         }
         Ok(outcome)
     }

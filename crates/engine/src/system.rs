@@ -124,6 +124,15 @@ impl Fact {
         Self { kind, who: who.cloned(), tenant: Some(tenant.clone()), entity, data: members }
     }
 
+    /// That a tenant was moved. Nobody stands for a move that broke off and that Tidings finished by itself.
+    pub(crate) fn of_move(who: Option<&Who>, tenant: &TenantId, from: PartitionId, to: PartitionId) -> Self {
+        let mut data = Map::new();
+        data.insert("from".to_owned(), from.0.into());
+        data.insert("to".to_owned(), to.0.into());
+        let entity = ("tenant", tenant.as_str().to_owned());
+        Self { kind: Kind::TenantMoved, who: who.cloned(), tenant: Some(tenant.clone()), entity, data }
+    }
+
     /// That an event was emitted on behalf of the owner of its type. `emitter` is the name of who did.
     pub(crate) fn of_ownership(emitter: &str, who: Option<&Who>, owner: Option<&str>, event: &Event) -> Self {
         let mut data = Map::new();
@@ -192,7 +201,12 @@ pub(crate) fn own(event_type: &str, tenant: &TenantId, id: &str, at: Timestamp, 
 pub(crate) async fn appends(places: &Places, events: Vec<Event>) -> Result<Vec<Append>> {
     let mut parts: BTreeMap<PartitionId, Vec<Request>> = BTreeMap::new();
     for event in events {
-        let place = places.of(&event.tenant).await?;
+        // Nobody waits here for a tenant that is on its way: a commit that its router makes must not stand still, as the fence
+        // tells that router that it is none any more.
+        let place = match places.find(&event.tenant).await? {
+            Some(place) => place,
+            None => places.of(&event.tenant).await?,
+        };
         // Each for itself: one whose id is taken must not keep the others out.
         parts.entry(place.partition).or_default().push(Request { events: vec![prepare(event, place.no)] });
     }

@@ -173,6 +173,10 @@ impl Store for NodeStore {
         self.inner.move_tenant(tenant, to).await
     }
 
+    async fn stalled_moves(&self, shard: tidings_store::ShardNo) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
+        self.inner.stalled_moves(shard).await
+    }
+
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
         self.call("feed", Kind::Read, self.inner.feed(tenant, after, limit)).await
     }

@@ -112,6 +112,8 @@ pub struct TenantRow {
     pub floor: Sequence,
     /// When it was first seen.
     pub created_at: Timestamp,
+    /// It is on its way into another database: just now nothing is taken in for it. Reads go on.
+    pub is_moving: bool,
 }
 
 /// Where a partition ends.
@@ -355,10 +357,20 @@ pub trait Store: DeliveryStore + CatalogStore + LeaseStore + QuotaStore {
         Ok(())
     }
 
-    /// Moves a tenant to another partition, in one transaction: what is appended to it from now on goes there, under the
-    /// sequences that follow; what is in the log stays where it is. What its deliveries must remember goes along, and the
-    /// routers of both partitions are fenced. Who still looks for it where it was is answered [`Error::Moved`].
+    /// Moves a tenant to another partition: what is appended to it from then on goes there, under the sequences that
+    /// follow; what is in the log stays where it is. What its deliveries must remember goes along, and the routers of both
+    /// partitions are fenced. Who still looks for it where it was is answered [`Error::Moved`].
+    ///
+    /// Within a database it is one transaction. Where the partition lies in another one, its events are brought over first,
+    /// while all goes on; a call does as much as takes a moment. For the last step, in which its delivery state is brought
+    /// over and all is proved to be the same, nothing is taken in for it. What broke off is gone on with by the next call.
     async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome>;
+
+    /// Tenants whose move out of one of the databases stands still since some seconds, and where they move: to be moved
+    /// there again by whoever is told, which is one at a time. Only a store of several databases has any.
+    async fn stalled_moves(&self, _shard: ShardNo) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
+        Ok(Vec::new())
+    }
 
     /// A tenant's events after a sequence.
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice>;

@@ -14,6 +14,7 @@ const SQLITE: &[(&str, &str)] = &[
     ("V5__shards", include_str!("migrations/sqlite/V5__shards.sql")),
     ("V6__quotas", include_str!("migrations/sqlite/V6__quotas.sql")),
     ("V7__side_by_side", include_str!("migrations/sqlite/V7__side_by_side.sql")),
+    ("V8__between", include_str!("migrations/sqlite/V8__between.sql")),
 ];
 const POSTGRES: &[(&str, &str)] = &[
     ("V1__log", include_str!("migrations/postgres/V1__log.sql")),
@@ -23,6 +24,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("V5__shards", include_str!("migrations/postgres/V5__shards.sql")),
     ("V6__quotas", include_str!("migrations/postgres/V6__quotas.sql")),
     ("V7__side_by_side", include_str!("migrations/postgres/V7__side_by_side.sql")),
+    ("V8__between", include_str!("migrations/postgres/V8__between.sql")),
 ];
 
 /// How far a schema is that was there before.

@@ -27,8 +27,14 @@ pub enum MoveOutcome {
     NoTenant,
     /// There is no such partition.
     NoPartition,
-    /// The partition lies in another database than the tenant's, and it does not move between them.
-    OtherDatabase,
+    /// The partition lies in another database, and the tenant is on its way: so far its events were brought over. To be
+    /// asked again.
+    Copying {
+        /// The last of its events that is there, and was proved to be the same.
+        copied: Sequence,
+        /// The last of its events.
+        head: Sequence,
+    },
     /// The tenant is the system's own, which stays.
     Fixed,
 }

@@ -17,7 +17,7 @@ mod flight;
 mod keys;
 mod leases;
 mod marks;
-mod moves;
+pub(crate) mod moves;
 mod observed;
 #[cfg(test)]
 mod plans;

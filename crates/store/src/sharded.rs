@@ -15,9 +15,11 @@
 mod catalog;
 mod delivery;
 mod leases;
+mod moves;
+mod places;
 mod shard;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +35,15 @@ use crate::{
     Appended, Backend, Decide, Durability, Error, FeedSlice, Head, KeyRow, LogInfo, MoveOutcome, PARTITIONS_MAX,
     ReadLimit, Result, Search, ShardNo, ShardState, Store, TailSlice, TenantRow,
 };
+use moves::Mover;
+use places::{Databases, where_it_lives};
 use shard::Shard;
 use tokio::time::timeout;
 
-/// Tenants whose partition is remembered; beyond it all are forgotten and asked for again.
-const PLACES_MAX: usize = 200_000;
 /// How long one of the databases may take to tell how it stands.
 const LOOK_MAX: Duration = Duration::from_millis(1_500);
+/// A move on which nobody worked for so many microseconds stands still: longer than one call takes.
+const STALLED_AFTER_US: i64 = 10_000_000;
 /// Databases that a log can have beside its home.
 pub const SHARDS_MAX: usize = 64;
 
@@ -58,15 +62,10 @@ pub struct ShardOptions {
 
 /// The log in several databases.
 pub struct ShardedStore {
-    home: Arc<PostgresStore>,
-    /// By their numbers, from 1.
-    shards: Vec<Arc<Shard>>,
-    /// The database of each partition.
-    of: Vec<ShardNo>,
+    all: Arc<Databases>,
     /// Where tenants that are seen for the first time may be placed.
     open: Vec<PartitionId>,
     log: LogInfo,
-    places: RwLock<HashMap<TenantNo, PartitionId>>,
 }
 
 impl ShardedStore {
@@ -110,80 +109,8 @@ impl ShardedStore {
         }
         let partitions = u32::try_from(count).map_err(|_| Error::Unusable("too many partitions".to_owned()))?;
         let log = LogInfo { id: home.log().id, partitions };
-        Ok(Self { home, shards: all, of, open, log, places: RwLock::default() })
-    }
-
-    /// One of the databases.
-    async fn at(&self, no: ShardNo) -> Result<Arc<PostgresStore>> {
-        if no == ShardNo(0) {
-            return Ok(self.home.clone());
-        }
-        match self.shards.iter().find(|shard| shard.no == no) {
-            Some(shard) => shard.store().await,
-            None => Err(Error::Unusable(format!("this node does not know shard {no} of the log"))),
-        }
-    }
-
-    fn shard_of_partition(&self, partition: PartitionId) -> Result<ShardNo> {
-        self.of.get(partition.get() as usize).copied().ok_or_else(|| unknown(partition))
-    }
-
-    /// The database of a partition.
-    async fn of(&self, partition: PartitionId) -> Result<Arc<PostgresStore>> {
-        self.at(self.shard_of_partition(partition)?).await
-    }
-
-    /// The database of a tenant; home's where nobody knows it.
-    async fn of_tenant(&self, no: TenantNo) -> Result<Arc<PostgresStore>> {
-        let known = self.places.read().get(&no).copied();
-        let partition = match known {
-            Some(partition) => partition,
-            None => match self.home.partition_of(no).await? {
-                Some(partition) => {
-                    self.remember(no, partition);
-                    partition
-                }
-                None => return Ok(self.home.clone()),
-            },
-        };
-        self.of(partition).await
-    }
-
-    fn remember(&self, no: TenantNo, partition: PartitionId) {
-        if self.places.read().get(&no) == Some(&partition) {
-            return;
-        }
-        let mut places = self.places.write();
-        if places.len() >= PLACES_MAX {
-            places.clear();
-        }
-        places.insert(no, partition);
-    }
-
-    /// Rows as the databases of their tenants have them, in order; those that are missing there are made.
-    async fn whole(&self, rows: Vec<TenantRow>) -> Result<Vec<TenantRow>> {
-        let mut parts: HashMap<ShardNo, Vec<usize>> = HashMap::new();
-        for (at, row) in rows.iter().enumerate() {
-            self.remember(row.no, row.partition);
-            let shard = self.shard_of_partition(row.partition)?;
-            if shard != ShardNo(0) {
-                parts.entry(shard).or_default().push(at);
-            }
-        }
-        let rows = &rows;
-        let read = parts.into_iter().map(async |(shard, indexes)| {
-            let store = self.at(shard).await?;
-            let wanted: Vec<TenantRow> = indexes.iter().filter_map(|at| rows.get(*at).cloned()).collect();
-            let names: Vec<&TenantId> = wanted.iter().map(|row| &row.id).collect();
-            let mut found = store.tenants_named(&names).await?;
-            if found.len() < wanted.len() {
-                found = store.adopt(&wanted).await?;
-            }
-            Ok::<_, Error>(found)
-        });
-        let own: HashMap<TenantNo, TenantRow> =
-            try_join_all(read).await?.into_iter().flatten().map(|row| (row.no, row)).collect();
-        Ok(rows.iter().map(|row| own.get(&row.no).unwrap_or(row).clone()).collect())
+        let all = Arc::new(Databases { home, shards: all, of, places: RwLock::default() });
+        Ok(Self { all, open, log })
     }
 
     /// Where a tenant is placed that is seen for the first time: where the caller wants it if new tenants are taken
@@ -194,7 +121,7 @@ impl ShardedStore {
             partitions.get(at).copied().unwrap_or(wanted)
         };
         if *tenant == TenantId::system() {
-            return among(self.home.partitions());
+            return among(self.all.home.partitions());
         }
         if self.open.contains(&wanted) { wanted } else { among(&self.open) }
     }
@@ -203,10 +130,6 @@ impl ShardedStore {
 /// What one of the databases says of itself, unless it takes too long.
 async fn in_time<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(LOOK_MAX, look).await.unwrap_or_else(|_| Err(Error::unavailable("it does not answer")))
-}
-
-fn unknown(partition: PartitionId) -> Error {
-    Error::unavailable(format!("this node's configuration does not name partition {partition}: a shard was added"))
 }
 
 /// What can be said of shards by themselves.
@@ -261,13 +184,13 @@ impl Store for ShardedStore {
     }
 
     fn connections(&self) -> Option<crate::ConnectionCounts> {
-        let others = self.shards.iter().filter_map(|shard| shard.connections());
-        others.chain(self.home.connections()).reduce(|all, one| all + one)
+        let others = self.all.shards.iter().filter_map(|shard| shard.connections());
+        others.chain(self.all.home.connections()).reduce(|all, one| all + one)
     }
 
     async fn durability(&self) -> Result<Durability> {
-        let mut durability = self.home.durability().await?;
-        let others = self.shards.iter().map(async |shard| {
+        let mut durability = self.all.home.durability().await?;
+        let others = self.all.shards.iter().map(async |shard| {
             let look = async { shard.store().await?.durability().await };
             // Anybody may read a warning; why it is not known stands in the shard's state, for operators.
             let unknown = || vec!["how safe its acknowledgements are is not known now".to_owned()];
@@ -279,7 +202,7 @@ impl Store for ShardedStore {
     }
 
     async fn probe_write(&self) -> Result<()> {
-        self.home.probe_write().await
+        self.all.home.probe_write().await
     }
 
     async fn place(&self, tenants: &[(TenantId, PartitionId)]) -> Result<Vec<TenantRow>> {
@@ -288,32 +211,32 @@ impl Store for ShardedStore {
         }
         let chosen: Vec<(TenantId, PartitionId)> =
             tenants.iter().map(|(name, wanted)| (name.clone(), self.choose(name, *wanted))).collect();
-        let rows = self.home.place_anywhere(&chosen).await?;
-        self.whole(rows).await
+        let rows = self.all.home.place_anywhere(&chosen).await?;
+        self.all.whole(rows).await
     }
 
     async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRow>> {
-        let Some(row) = self.home.tenant(tenant).await? else { return Ok(None) };
-        Ok(self.whole(vec![row]).await?.pop())
+        let Some(row) = self.all.home.tenant(tenant).await? else { return Ok(None) };
+        Ok(self.all.whole(vec![row]).await?.pop())
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantRow>> {
-        let rows = self.home.tenants(after, limit).await?;
-        self.whole(rows).await
+        let rows = self.all.home.tenants(after, limit).await?;
+        self.all.whole(rows).await
     }
 
     async fn append(&self, partition: PartitionId, keys: AppendKeys, decide: Decide) -> Result<Appended> {
-        self.of(partition).await?.append(partition, keys, decide).await
+        self.all.of(partition).await?.append(partition, keys, decide).await
     }
 
     async fn tail(&self, partition: PartitionId, after: Position, limit: ReadLimit) -> Result<TailSlice> {
-        self.of(partition).await?.tail(partition, after, limit).await
+        self.all.of(partition).await?.tail(partition, after, limit).await
     }
 
     async fn heads(&self) -> Result<Vec<Head>> {
-        let mut heads = vec![Head::default(); self.of.len()];
+        let mut heads = vec![Head::default(); self.all.of.len()];
         let all =
-            try_join_all((0..=self.shards.len()).map(|at| self.heads_of(ShardNo(u16::try_from(at).unwrap_or(0)))));
+            try_join_all((0..=self.all.shards.len()).map(|at| self.heads_of(ShardNo(u16::try_from(at).unwrap_or(0)))));
         for (partition, head) in all.await?.into_iter().flatten() {
             if let Some(slot) = heads.get_mut(partition.get() as usize) {
                 *slot = head;
@@ -323,22 +246,22 @@ impl Store for ShardedStore {
     }
 
     async fn heads_of(&self, shard: ShardNo) -> Result<Vec<(PartitionId, Head)>> {
-        self.at(shard).await?.own_heads().await
+        self.all.at(shard).await?.own_heads().await
     }
 
     async fn shard_states(&self) -> Vec<ShardState> {
         let home = async {
             let no = ShardNo(0);
-            (no, shard::HOME.to_owned(), in_time(self.home.probe_write()).await.err())
+            (no, shard::HOME.to_owned(), in_time(self.all.home.probe_write()).await.err())
         };
-        let others = join_all(self.shards.iter().map(async |shard| {
+        let others = join_all(self.all.shards.iter().map(async |shard| {
             let probe = async { shard.store().await?.probe_write().await };
             (shard.no, shard.name.clone(), in_time(probe).await.err())
         }));
         let (home, others) = futures_util::join!(home, others);
         let state = |(no, name, error): (ShardNo, String, Option<Error>)| {
             let partitions: Vec<PartitionId> =
-                (0..).map(PartitionId).zip(&self.of).filter(|(_, of)| **of == no).map(|(id, _)| id).collect();
+                (0..).map(PartitionId).zip(&self.all.of).filter(|(_, of)| **of == no).map(|(id, _)| id).collect();
             ShardState {
                 no,
                 name,
@@ -351,70 +274,62 @@ impl Store for ShardedStore {
     }
 
     async fn untold(&self, shard: ShardNo, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
-        self.at(shard).await?.own_untold(after, limit).await
+        self.all.at(shard).await?.own_untold(after, limit).await
     }
 
     async fn told(&self, shard: ShardNo, nos: &[i64]) -> Result<()> {
-        self.at(shard).await?.own_told(nos).await
+        self.all.at(shard).await?.own_told(nos).await
     }
 
     async fn move_tenant(&self, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
-        if to.get() >= self.log.partitions {
-            return Ok(MoveOutcome::NoPartition);
-        }
-        let Some(lives) = self.home.partition_of(tenant).await? else { return Ok(MoveOutcome::NoTenant) };
-        let shard = self.shard_of_partition(lives)?;
-        if shard != self.shard_of_partition(to)? {
-            return Ok(MoveOutcome::OtherDatabase);
-        }
-        let outcome = self.at(shard).await?.move_within(tenant, to).await?;
-        if shard != ShardNo(0) && matches!(outcome, MoveOutcome::Moved { .. } | MoveOutcome::Already) {
-            // Home only needs to know in which database the tenant lives, so this may come late.
-            self.home.note_place(tenant, to).await?;
-            self.remember(tenant, to);
-        }
-        Ok(outcome)
+        // In a task of its own: a caller that goes away must not leave the tenant held.
+        let task = tokio::spawn(Mover::new(self.all.clone(), tenant).run(to));
+        task.await.unwrap_or_else(|_| Err(Error::Broken("a move did not finish".to_owned())))
+    }
+
+    async fn stalled_moves(&self, shard: ShardNo) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
+        self.all.at(shard).await?.stalled(STALLED_AFTER_US).await
     }
 
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
-        self.of_tenant(tenant).await?.feed(tenant, after, limit).await
+        where_it_lives!(self.all, self.all.look(tenant), |store| store.feed(tenant, after, limit))
     }
 
     async fn sequence_before(&self, tenant: TenantNo, moment: Timestamp) -> Result<Sequence> {
-        self.of_tenant(tenant).await?.sequence_before(tenant, moment).await
+        where_it_lives!(self.all, self.all.look(tenant), |store| store.sequence_before(tenant, moment))
     }
 
     async fn event(&self, tenant: TenantNo, id: &EventId) -> Result<Option<Recorded>> {
-        self.of_tenant(tenant).await?.event(tenant, id).await
+        where_it_lives!(self.all, self.all.look(tenant), |store| store.event(tenant, id))
     }
 
     async fn search(&self, tenant: TenantNo, search: &Search) -> Result<Vec<Recorded>> {
-        self.of_tenant(tenant).await?.search(tenant, search).await
+        where_it_lives!(self.all, self.all.look(tenant), |store| store.search(tenant, search))
     }
 
     async fn caused_by(&self, tenant: TenantNo, causes: &[Text], limit: usize) -> Result<Vec<Recorded>> {
-        self.of_tenant(tenant).await?.caused_by(tenant, causes, limit).await
+        where_it_lives!(self.all, self.all.look(tenant), |store| store.caused_by(tenant, causes, limit))
     }
 
     async fn insert_key(&self, key: &KeyRow) -> Result<()> {
-        self.home.insert_key(key).await
+        self.all.home.insert_key(key).await
     }
 
     async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>> {
-        self.home.key_by_hash(hash).await
+        self.all.home.key_by_hash(hash).await
     }
 
     async fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeyRow>> {
-        self.home.keys(after, limit).await
+        self.all.home.keys(after, limit).await
     }
 
     async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<Option<KeyRow>> {
-        self.home.revoke_key(id, at).await
+        self.all.home.revoke_key(id, at).await
     }
 
     async fn close(&self) {
-        self.home.close().await;
-        join_all(self.shards.iter().map(|shard| shard.close())).await;
+        self.all.home.close().await;
+        join_all(self.all.shards.iter().map(|shard| shard.close())).await;
     }
 }
 

@@ -25,10 +25,10 @@ pub(crate) enum TenantsCommand {
         #[command(flatten)]
         client: Client,
     },
-    /// Move a tenant to another partition of its database, while everything goes on
+    /// Move a tenant to another partition, also of another database, while everything goes on
     #[command(
-        after_help = "Its log stays as it is; what is appended from now on goes to the other partition. May be run \
-                            again whatever came of it.\n\nExample:\n  tidings tenants move acme --to 3"
+        after_help = "Its log stays as it is; what is appended from then on goes to the other partition. Into another \
+                            database its events are copied first. May be run again whatever came of it.\n\nExample:\n  tidings tenants move acme --to 3"
     )]
     Move {
         /// The tenant
@@ -54,18 +54,29 @@ pub(crate) enum TenantsCommand {
 /// How soon a move that could not be made yet is asked for again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// How soon the next step of a move that goes on is asked for.
+const ON_AFTER: Duration = Duration::from_millis(50);
+
 /// Moves a tenant: one step after the other, until it lives where it shall.
 fn move_to(context: &Context, tenant: &str, partition: u32, client: &Client) -> Result<(), Failure> {
     let api = context.api(client)?;
     let path = format!("/v1/tenants/{}/move", segment(tenant));
     let body = json!({ "partition": partition });
-    let bar = progress(context.voice, "{spinner} waiting for {elapsed}");
+    let bar = progress(context.voice, "{spinner} {msg} for {elapsed}");
+    bar.set_message("waiting");
     let answer = run_until_interrupted(async {
         let mut told = false;
         loop {
             let answer = api.call(Method::POST, &path, Some(&body)).await?;
             if answer.pointer("/done").and_then(Value::as_bool) != Some(false) {
                 return Ok(answer);
+            }
+            let number = |name: &str| answer.pointer(name).and_then(Value::as_u64);
+            if let Some((copied, head)) = number("/copied").zip(number("/head")) {
+                bar.set_message(format!("{copied} of {head} events are in the other database; at it"));
+                bar.tick();
+                tokio::time::sleep(ON_AFTER).await;
+                continue;
             }
             if !std::mem::replace(&mut told, true) {
                 note(format!(

@@ -300,6 +300,10 @@ impl Store for FaultyStore {
         self.inner().move_tenant(tenant, to).await
     }
 
+    async fn stalled_moves(&self, shard: tidings_store::ShardNo) -> Result<Vec<(TenantNo, TenantId, PartitionId)>> {
+        self.inner().stalled_moves(shard).await
+    }
+
     async fn feed(&self, tenant: TenantNo, after: Sequence, limit: ReadLimit) -> Result<FeedSlice> {
         self.feeds.fetch_add(1, Ordering::SeqCst);
         let mut slice = self.inner().feed(tenant, after, limit).await?;

@@ -20,10 +20,12 @@ crate::problems!(Problems: BodyMalformed, RequestInvalid, RequestTimeout, BodyTo
 
 /// Move a tenant to another partition
 ///
-/// Everything goes on meanwhile. What is appended from now on goes to the other partition, under the sequences that
+/// Everything goes on meanwhile. What is appended from then on goes to the other partition, under the sequences that
 /// follow; what is in the log stays where it is, and readers notice nothing. Deliveries to the tenant's endpoints stand
-/// still for a moment, and what was under way may be sent again. `tidings.tenant.moved` tells of it. It does one bounded step; repeat it until `done` says
-/// that the tenant lives there. Whatever comes of a call, it can be made again.
+/// still for a moment, and what was under way may be sent again. Where the partition lies in another database, the
+/// tenant's events are brought over first; `copied` and `head` say how far that is, and for the last moment its own
+/// appends wait. `tidings.tenant.moved` tells of the move. A call does one bounded step; repeat it until `done` says that
+/// the tenant lives there. Whatever comes of a call, it can be made again.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/move", tag = "tenants", operation_id = "move_tenant",
     params(("tenant" = String, Path, description = "The tenant's name.")),
@@ -51,16 +53,19 @@ pub(crate) async fn move_tenant(
         let violation = Violation { path, code: violation_code::NUMBER_OUT_OF_RANGE, message: reason.to_owned() };
         Err(refusal(ErrorCode::RequestInvalid, vec![violation]))
     };
+    let mut progress = (None, None);
     let (moved, done) = match app.engine.move_tenant(&admin.who(), &tenant, PartitionId(partition)).await? {
         MoveOutcome::NoTenant => return Err(Failure::new(ErrorCode::TenantNotFound, "The tenant has no events yet.")),
         MoveOutcome::NoPartition => return refused("there is no such partition"),
-        MoveOutcome::OtherDatabase => {
-            return refused("lies in another database than the tenant; tenants move within a database only");
-        }
         MoveOutcome::Fixed => return refused("this tenant is the system's own, and stays"),
         MoveOutcome::Already => (false, true),
         MoveOutcome::Moved { .. } => (true, true),
         MoveOutcome::Later => (false, false),
+        MoveOutcome::Copying { copied, head } => {
+            progress = (Some(copied.get()), Some(head.get()));
+            (false, false)
+        }
     };
-    json::answer(StatusCode::OK, &wire::Move { tenant: tenant.to_string(), partition, moved, done })
+    let (copied, head) = progress;
+    json::answer(StatusCode::OK, &wire::Move { tenant: tenant.to_string(), partition, moved, done, copied, head })
 }

@@ -55,6 +55,12 @@ pub struct Move {
     pub moved: bool,
     /// Whether it lives there now. Where not, the call is to be repeated.
     pub done: bool,
+    /// Up to which sequence its events were brought into the other database, while it is on its way there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied: Option<u64>,
+    /// Its last sequence, while it is on its way into another database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
 }
 
 /// What a key may do.

@@ -41,10 +41,12 @@ pub(super) const LIST: &str = concat!(
     " FROM tidings.endpoints e WHERE e.tenant_no = $1 AND e.id > $2 AND e.status <> 'deleted' \
       ORDER BY e.id LIMIT $3"
 );
+/// What a tenant left behind that lives in another database by now is told there.
 pub(super) const ALL: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM tidings.endpoints e WHERE e.no > $1 AND e.status <> 'deleted' ORDER BY e.no LIMIT $2"
+    " FROM tidings.endpoints e WHERE e.no > $1 AND e.status <> 'deleted' AND NOT EXISTS ( \
+        SELECT 1 FROM tidings.departures d WHERE d.tenant_no = e.tenant_no AND d.arrived) ORDER BY e.no LIMIT $2"
 );
 pub(super) const BOUNDS: &str = "\
     SELECT t.sequence, t.floor, (SELECT checkpoint FROM tidings.leases WHERE role = 'router' AND slot = t.partition::text), \

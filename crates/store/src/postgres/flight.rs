@@ -14,7 +14,7 @@ pub(super) type Param<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 /// Makes a list of parameters.
 macro_rules! params {
     ($($value:expr),* $(,)?) => {
-        vec![$(Box::new($value) as super::flight::Param<'_>),*]
+        vec![$(Box::new($value) as $crate::postgres::flight::Param<'_>),*]
     };
 }
 pub(super) use params;

@@ -62,6 +62,12 @@ macro_rules! lanes {
     };
 }
 
+pub(crate) mod arrive;
+pub(crate) mod copy;
+pub(crate) mod leave;
+pub(crate) mod stand;
+pub(crate) mod state;
+
 pub(super) const LANES: &str =
     concat!("UPDATE tidings.lanes SET partition = $3 WHERE partition = $2 AND lane = ", lanes!());
 /// Lanes that had no row get one where they are behind the tenant's end.
@@ -101,6 +107,9 @@ pub(super) const ENTER: &str = "\
     recorded_at = greatest(recorded_at, (SELECT recorded_at FROM tidings.partitions WHERE id = $1)) WHERE id = $2";
 pub(super) const PLACE: &str =
     "UPDATE tidings.tenants SET partition = $2, moves = moves + 1 WHERE no = $1 AND partition <> $2";
+pub(super) const NOTE_PLACE: &str = "\
+    UPDATE tidings.tenants SET partition = $2, moves = moves + 1 \
+    WHERE no = $1 AND partition <> $2 AND partition <> ALL ($3)";
 /// Divides by zero where anything of the tenant is left behind, or more than one router could act on it.
 pub(super) const VERIFY: &str = concat!(
     "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM tidings.lanes WHERE partition = $2 AND lane = ",
@@ -112,8 +121,8 @@ pub(super) const VERIFY: &str = concat!(
     ") OR EXISTS (SELECT 1 FROM tidings.redrives WHERE partition = $2 AND endpoint = ",
     endpoints!(),
     ") OR EXISTS (SELECT 1 FROM tidings.endpoints WHERE tenant_no = $1 AND partition <> $3) \
-       OR (SELECT count(*) FROM tidings.leases WHERE role = 'router' AND slot IN ($2::text, $3::text) \
-           AND node IS NULL) <> 2 \
+       OR EXISTS (SELECT 1 FROM tidings.leases WHERE role = 'router' AND slot IN ($2::text, $3::text) \
+           AND node IS NOT NULL) \
        OR (SELECT sequence FROM tidings.tenants WHERE no = $1 AND partition = $3) IS DISTINCT FROM $4 \
       THEN 0 ELSE 1 END)"
 );
@@ -138,21 +147,32 @@ impl PostgresStore {
             return Ok(MoveOutcome::NoPartition);
         }
         let connections = self.connections.clone();
+        let own = self.partitions.iter().map(|own| number(*own)).collect::<Result<Vec<i32>>>()?;
         let task = tokio::spawn(async move {
             let lease = connections.writer().await?;
-            let outcome = run(&lease, tenant, to).await;
+            let outcome = run(&lease, &own, tenant, to).await;
             lease.finish(outcome).await
         });
         task.await.unwrap_or_else(|_| Err(Error::Broken("a move did not finish".to_owned())))
     }
 
+    /// Whether a tenant may come to a partition: its router has come past what a tenant left there.
+    pub(crate) async fn is_ready(&self, partition: PartitionId) -> Result<bool> {
+        let rows =
+            self.connections.reader().await?.query(IS_READY, &[&number(partition)?, &partition.to_string()]).await?;
+        Ok(rows.first().ok_or_else(|| corrupt("partitions"))?.try_get(0)?)
+    }
+
     /// Takes note at home of where a tenant lives, which its own database knows better.
+    ///
+    /// A tenant that lives at home is left alone: who comes so late speaks of a place from before.
     pub(crate) async fn note_place(&self, tenant: TenantNo, at: PartitionId) -> Result<()> {
-        self.connections.writer().await?.query(PLACE, &[&tenant.get(), &number(at)?]).await.map(drop)
+        let own = self.partitions.iter().map(|own| number(*own)).collect::<Result<Vec<i32>>>()?;
+        self.connections.writer().await?.query(NOTE_PLACE, &[&tenant.get(), &number(at)?, &own]).await.map(drop)
     }
 }
 
-async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
+async fn run(lease: &Lease, own: &[i32], tenant: TenantNo, to: PartitionId) -> Result<MoveOutcome> {
     let place = lease.prepare_cached(PARTITION_OF).await?;
     let Some(row) = lease.rows(&place, &[&tenant.get()]).await?.into_iter().next() else {
         return Ok(MoveOutcome::NoTenant);
@@ -161,6 +181,10 @@ async fn run(lease: &Lease, tenant: TenantNo, to: PartitionId) -> Result<MoveOut
     let into = number(to)?;
     if from == into {
         return Ok(MoveOutcome::Already);
+    }
+    if !own.contains(&from) {
+        // It is held here, on its way into another database, or has gone there: what is kept of it must not come to life.
+        return Err(Error::Moved(Elsewhere(vec![tenant])));
     }
     for sql in [LANES, PUT_LANES, RETRIES, CIRCUITS, REDRIVES, ENDPOINTS, REPLAYS, FENCE, LEAVE, ENTER, PLACE, VERIFY] {
         lease.prepare_cached(sql).await?;

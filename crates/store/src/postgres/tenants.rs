@@ -76,6 +76,7 @@ fn row(row: &Row) -> Result<TenantRow> {
         head: Sequence(unsigned(row.try_get(3)?)?),
         floor: Sequence(unsigned(row.try_get(4)?)?),
         created_at: Timestamp::from_micros(row.try_get(5)?),
+        is_moving: false,
     })
 }
 

@@ -66,6 +66,20 @@ async fn every_statement_is_one_that_postgresql_understands() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_is_held_is_not_moved_within_its_database() {
+    let database = Postgres::shared().database().await;
+    let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");
+    let name = TenantId::parse("acme").expect("a name");
+    let tenant = store.place(&[(name, PartitionId(0))]).await.expect("a place").remove(0);
+    // As a hold leaves it: in a partition that this database does not have.
+    let held = "UPDATE tidings.tenants SET partition = 7, moves = moves + 1 WHERE name = 'acme'";
+    database.connect().await.batch_execute(held).await.expect("a hold");
+    let refused = store.move_within(tenant.no, PartitionId(1)).await;
+    assert!(matches!(refused, Err(Error::Moved(_))), "{refused:?}");
+    assert_eq!(store.partition_of(tenant.no).await.expect("an answer"), Some(PartitionId(7)));
+}
+
+#[tokio::test]
 async fn every_read_of_the_log_goes_by_its_index_whenever_it_was_planned() {
     let database = Postgres::shared().database().await;
     let store = PostgresStore::connect(&database.url(), options()).await.expect("a store");

@@ -7,6 +7,7 @@ use tidings_event::delivery::{AttemptRow, DeadRow, RetryRow, RouteCommit};
 use tidings_event::{EndpointId, EndpointNo, LaneNo, PartitionId, ReplayNo, Revision, Sequence, TenantNo, Timestamp};
 
 use super::ShardedStore;
+use super::places::{went_along, where_it_lives};
 use crate::postgres::PostgresStore;
 use crate::postgres::setup::SHARD_SHIFT;
 use crate::{
@@ -22,7 +23,7 @@ fn maker(no: i64) -> ShardNo {
 impl ShardedStore {
     /// What goes to partitions of another database is kept until it is told there, so they must be there.
     fn check_partitions(&self, appends: &[Append]) -> Result<()> {
-        match appends.iter().find(|append| self.shard_of_partition(append.partition).is_err()) {
+        match appends.iter().find(|append| self.all.shard_of_partition(append.partition).is_err()) {
             Some(append) => Err(Error::Broken(format!("there is no partition {}", append.partition))),
             None => Ok(()),
         }
@@ -30,7 +31,12 @@ impl ShardedStore {
 
     /// The database of an endpoint.
     async fn of_endpoint(&self, no: EndpointNo) -> Result<Arc<PostgresStore>> {
-        self.at(maker(no.get())).await
+        self.all.at(maker(no.get())).await
+    }
+
+    /// What was read of an endpoint, unless its tenant left the database that it was read from.
+    async fn there<T>(&self, store: &PostgresStore, no: EndpointNo, read: Result<T>) -> Result<T> {
+        if store.endpoint_left(no.get()).await? { Err(went_along()) } else { read }
     }
 }
 
@@ -45,41 +51,41 @@ impl DeliveryStore for ShardedStore {
         appends: Vec<Append>,
     ) -> Result<EndpointChanged> {
         self.check_partitions(&appends)?;
-        self.of(partition).await?.change_endpoint(partition, tenant, id, decide, appends).await
+        self.all.of(partition).await?.change_endpoint(partition, tenant, id, decide, appends).await
     }
 
     async fn endpoint(&self, tenant: TenantNo, id: &EndpointId) -> Result<Option<EndpointRow>> {
-        self.of_tenant(tenant).await?.endpoint(tenant, id).await
+        where_it_lives!(self.all, self.all.look_at_delivery(tenant), |store| store.endpoint(tenant, id))
     }
 
     async fn endpoints(&self, tenant: TenantNo, after: Option<&EndpointId>, limit: usize) -> Result<Vec<EndpointRow>> {
-        self.of_tenant(tenant).await?.endpoints(tenant, after, limit).await
+        where_it_lives!(self.all, self.all.look_at_delivery(tenant), |store| store.endpoints(tenant, after, limit))
     }
 
     async fn all_endpoints(&self, after: EndpointNo, limit: usize) -> Result<Vec<EndpointRow>> {
         // Numbers of a later database are above all of the one before.
         let mut rows = Vec::new();
-        for no in maker(after.get()).0..=u16::try_from(self.shards.len()).unwrap_or(u16::MAX) {
+        for no in maker(after.get()).0..=u16::try_from(self.all.shards.len()).unwrap_or(u16::MAX) {
             if rows.len() >= limit {
                 break;
             }
             let room = limit - rows.len();
-            rows.extend(self.at(ShardNo(no)).await?.all_endpoints(after, room).await?);
+            rows.extend(self.all.at(ShardNo(no)).await?.all_endpoints(after, room).await?);
         }
         Ok(rows)
     }
 
     async fn router_state(&self, partition: PartitionId) -> Result<RouterState> {
-        self.of(partition).await?.router_state(partition).await
+        self.all.of(partition).await?.router_state(partition).await
     }
 
     async fn routing(&self, partition: PartitionId, after: Revision) -> Result<RoutingChanges> {
-        self.of(partition).await?.routing(partition, after).await
+        self.all.of(partition).await?.routing(partition, after).await
     }
 
     async fn commit_route(&self, commit: &RouteCommit, appends: Vec<Append>) -> Result<RouteOutcome> {
         self.check_partitions(&appends)?;
-        self.of(commit.partition).await?.commit_route(commit, appends).await
+        self.all.of(commit.partition).await?.commit_route(commit, appends).await
     }
 
     async fn attempts(&self, endpoint: EndpointNo, query: &AttemptQuery) -> Result<Vec<AttemptRow>> {
@@ -87,7 +93,7 @@ impl DeliveryStore for ShardedStore {
     }
 
     async fn dead_letters(&self, tenant: TenantNo, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
-        self.of_tenant(tenant).await?.dead_letters(tenant, query).await
+        where_it_lives!(self.all, self.all.look_at_delivery(tenant), |store| store.dead_letters(tenant, query))
     }
 
     async fn settle_dead(
@@ -97,19 +103,23 @@ impl DeliveryStore for ShardedStore {
         query: &DeadQuery,
         fate: DeadFate,
     ) -> Result<Vec<(EndpointNo, Sequence)>> {
-        self.of(partition).await?.settle_dead(partition, tenant, query, fate).await
+        self.all.of(partition).await?.settle_dead(partition, tenant, query, fate).await
     }
 
     async fn retry(&self, lane: LaneNo, sequence: Sequence) -> Result<Option<RetryRow>> {
-        self.at(maker(lane.0)).await?.retry(lane, sequence).await
+        self.all.at(maker(lane.0)).await?.retry(lane, sequence).await
     }
 
     async fn dead(&self, endpoint: EndpointNo, sequence: Sequence) -> Result<Option<DeadRow>> {
-        self.of_endpoint(endpoint).await?.dead(endpoint, sequence).await
+        let store = self.of_endpoint(endpoint).await?;
+        let read = store.dead(endpoint, sequence).await;
+        self.there(&store, endpoint, read).await
     }
 
     async fn delivery(&self, endpoint: EndpointNo) -> Result<Option<DeliveryState>> {
-        self.of_endpoint(endpoint).await?.delivery(endpoint).await
+        let store = self.of_endpoint(endpoint).await?;
+        let read = store.delivery(endpoint).await;
+        self.there(&store, endpoint, read).await
     }
 
     async fn insert_replay(
@@ -118,24 +128,28 @@ impl DeliveryStore for ShardedStore {
         row: ReplayRow,
         running_max: u64,
     ) -> Result<Option<ReplayRow>> {
-        self.of(partition).await?.insert_replay(partition, row, running_max).await
+        self.all.of(partition).await?.insert_replay(partition, row, running_max).await
     }
 
     async fn cancel_replay(&self, partition: PartitionId, no: ReplayNo, at: Timestamp) -> Result<Option<ReplayRow>> {
-        self.of(partition).await?.cancel_replay(partition, no, at).await
+        self.all.of(partition).await?.cancel_replay(partition, no, at).await
     }
 
     async fn replay(&self, endpoint: EndpointNo, id: &str) -> Result<Option<(ReplayRow, Option<Sequence>)>> {
-        self.of_endpoint(endpoint).await?.replay(endpoint, id).await
+        let store = self.of_endpoint(endpoint).await?;
+        let read = store.replay(endpoint, id).await;
+        self.there(&store, endpoint, read).await
     }
 
     async fn replays(&self, endpoint: EndpointNo, before: Option<ReplayNo>, limit: usize) -> Result<Vec<ReplayRow>> {
-        self.of_endpoint(endpoint).await?.replays(endpoint, before, limit).await
+        let store = self.of_endpoint(endpoint).await?;
+        let read = store.replays(endpoint, before, limit).await;
+        self.there(&store, endpoint, read).await
     }
 
     async fn keep_attempts(&self, now: Timestamp, keep_from: Timestamp) -> Result<bool> {
-        let all = (0..=self.shards.len()).map(async |at| {
-            let store = self.at(ShardNo(u16::try_from(at).unwrap_or(0))).await?;
+        let all = (0..=self.all.shards.len()).map(async |at| {
+            let store = self.all.at(ShardNo(u16::try_from(at).unwrap_or(0))).await?;
             store.keep_attempts(now, keep_from).await
         });
         // A database that is down must not keep the others from delivering: what is tried there before it is asked again

@@ -66,5 +66,6 @@ fn row(row: &Row<'_>) -> Result<TenantRow> {
         head: Sequence(unsigned(row.get(3)?)?),
         floor: Sequence(unsigned(row.get(4)?)?),
         created_at: Timestamp::from_micros(row.get(5)?),
+        is_moving: false,
     })
 }

@@ -110,7 +110,8 @@ impl Home {
                  CREATE TRIGGER tenants_only_advance BEFORE UPDATE ON tenants FOR EACH ROW WHEN (NEW.no <> OLD.no) \
                  EXECUTE FUNCTION refuse(''); ALTER TABLE meta DROP COLUMN shard; DROP TABLE untold; \
                  DELETE FROM tenants WHERE partition NOT IN (SELECT id FROM partitions); \
-                 DROP TABLE shard_partitions; DROP TABLE shards; \
+                 DROP TABLE shard_partitions; DROP TABLE shards; DROP TABLE departures; DROP TABLE arrivals; \
+                 ALTER TABLE endpoints ADD CONSTRAINT endpoints_partition_fkey FOREIGN KEY (partition) REFERENCES partitions; \
                  ALTER TABLE tenants ADD CONSTRAINT tenants_partition_fkey FOREIGN KEY (partition) REFERENCES partitions"
             }
         };

@@ -1,0 +1,1 @@
+-- Tenants that move between the databases of a log: a log in SQLite has one, so there is nothing to keep.
