@@ -327,7 +327,7 @@ async fn a_node_that_looks_where_a_tenant_was_finds_it_where_it_is() {
 
         let slice = stale.feed(tenant.no, Sequence(0), ALL).await.unwrap();
         assert_eq!((slice.head, slice.events.len() as u64), (Sequence(count), count));
-        let id = EventId::parse(&format!("n{to}")).unwrap();
+        let id = EventId::parse(format!("n{to}")).unwrap();
         assert!(stale.event(tenant.no, &id).await.unwrap().is_some());
         let newest = Search {
             columns: ColumnFilter::default(),
