@@ -7,8 +7,8 @@ use tidings_engine::endpoints::{
     AttemptSearch, DeadLetterView, DeadSearch, Endpoint, EndpointPatch, EndpointSettings, NewEndpoint, Who,
 };
 use tidings_engine::{
-    DeliverLimits, DeliverOptions, EgressOptions, Endpoints, Engine, FeedStart, NodeOptions, Options, ReadLimit, Role,
-    Selection,
+    DeliverLimits, DeliverOptions, EgressOptions, EndpointError, Endpoints, Engine, FeedStart, NodeOptions, Options,
+    ReadLimit, Role, Selection,
 };
 use tidings_event::{EndpointId, Event, Recorded};
 use tidings_store::Store;
@@ -69,8 +69,14 @@ impl Bench {
         (endpoint, secret)
     }
 
+    /// Changes an endpoint, again where deliveries are too far behind for one more change.
     pub async fn update(&self, id: &EndpointId, patch: EndpointPatch) -> Endpoint {
-        self.endpoints.update(&who(), &tenant(ACME), id, patch).await.unwrap()
+        loop {
+            match self.endpoints.update(&who(), &tenant(ACME), id, patch.clone()).await {
+                Err(EndpointError::Busy(_)) => tokio::task::yield_now().await,
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     pub async fn append(&self, events: Vec<Event>) {
