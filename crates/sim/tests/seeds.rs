@@ -1,5 +1,6 @@
 //! What is promised holds in simulated worlds, and would be missed if it did not.
 
+use std::sync::Mutex;
 use std::thread;
 
 use tidings_sim::{Sabotage, simulate, simulate_without};
@@ -52,10 +53,22 @@ fn whatever_is_taken_away_is_missed_where_it_holds_otherwise() {
         let name = sabotage.as_str();
         let fits = |broken: &String| sabotage.breaks().iter().any(|promise| broken.starts_with(promise));
         // What is taken away may break other things as well; some seed shows what it was there for.
-        let mut runs = (0..MISSED_WITHIN).map(|seed| simulate_without(*sabotage, seed));
-        let missed = runs.find(|outcome| outcome.broken.as_ref().is_some_and(fits));
-        let seed =
-            missed.unwrap_or_else(|| panic!("nothing of {:?} was broken without {name}", sabotage.breaks())).seed;
+        let missed = Mutex::new(None);
+        thread::scope(|scope| {
+            for first in 0..THREADS {
+                let missed = &missed;
+                scope.spawn(move || {
+                    let mut seeds = (first..MISSED_WITHIN).step_by(THREADS as usize);
+                    while let Some(seed) = seeds.next().filter(|_| missed.lock().unwrap().is_none()) {
+                        if simulate_without(*sabotage, seed).broken.as_ref().is_some_and(fits) {
+                            *missed.lock().unwrap() = Some(seed);
+                        }
+                    }
+                });
+            }
+        });
+        let seed = missed.into_inner().unwrap();
+        let seed = seed.unwrap_or_else(|| panic!("nothing of {:?} was broken without {name}", sabotage.breaks()));
         assert_eq!(simulate(seed, false).broken, None, "seed {seed} is broken with {name}, too");
     }
 }
