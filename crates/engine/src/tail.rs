@@ -35,6 +35,10 @@ use crate::watch;
 use ahead::Ahead;
 use poll::Paces;
 
+/// For how many times as long as a look at the log took it is not looked at again: a busy partition is read in large
+/// pieces then, and a database that is slow to answer is not asked more often for that.
+const REST: u32 = 4;
+
 /// What is known of a tenant's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tip {

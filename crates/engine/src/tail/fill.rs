@@ -9,15 +9,14 @@ use tidings_event::{PartitionId, Position};
 use tidings_store::{ReadLimit, Result};
 use tokio::time::Instant;
 
-use super::{Partition, Tail, head};
+use super::{Partition, REST, Tail, head};
 use crate::metrics as names;
 
 /// How much one read of a hole takes.
 const FILL: ReadLimit = ReadLimit { events: 1_000, bytes: 4 * 1024 * 1024 };
 
-/// For how many times as long as the last reads took nothing is read, so that a busy partition is read in large pieces;
-/// and for how long at most.
-const REST: (u32, Duration) = (4, Duration::from_millis(20));
+/// The longest rest between reads.
+const REST_MAX: Duration = Duration::from_millis(20);
 
 impl Tail {
     /// Reads what the ring lacks, whenever there is a sign of it.
@@ -45,8 +44,7 @@ impl Tail {
                     }
                 }
             }
-            let (times, rest_max) = REST;
-            tokio::time::sleep((began.elapsed() * times).min(rest_max)).await;
+            tokio::time::sleep((began.elapsed() * REST).min(REST_MAX)).await;
         }
     }
 

@@ -9,7 +9,7 @@ use tidings_event::{PartitionId, Position, Revision, Sequence};
 use tidings_store::{Backend, Head, LeaseRole, ShardNo, Slot};
 use tokio::time::Instant;
 
-use super::{Partition, Tail, Tip};
+use super::{Partition, REST, Tail, Tip};
 use crate::metrics as names;
 use crate::options::TailOptions;
 
@@ -19,9 +19,6 @@ const IDLE_WITH_BUS: Duration = Duration::from_millis(250);
 
 /// A partition in which nothing happens for so long gives back the memory that it borrowed.
 const QUIET: Duration = Duration::from_secs(10);
-
-/// For how many times as long as an answer took the heads are not asked for.
-const REST: u32 = 4;
 
 /// How often the heads are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +83,6 @@ impl Tail {
                         self.doubt_all(shard);
                     }
                     delay = pace.found(self.compare(shard, &known, &heads));
-                    // A database that is slow to answer is not asked more often for that.
                     delay = delay.max((took * REST).min(bounds.idle));
                     if delay >= bounds.idle && self.bus.as_ref().is_some_and(|bus| bus.is_connected()) {
                         delay = idle_with_bus;

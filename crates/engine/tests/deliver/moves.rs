@@ -10,6 +10,7 @@ use tidings_event::PartitionId;
 use tidings_store::sharded::ShardOptions;
 use tidings_store::{Store, StoreOptions, open_sharded};
 use tidings_testkit::{Database, Postgres};
+use tokio::task::JoinHandle;
 
 use crate::bench::{ACME, Bench, endpoint, options};
 use crate::receiver::{React, Receiver, order};
@@ -43,6 +44,36 @@ async fn move_to(bench: &Bench, partition: u32) {
     tokio::time::timeout(PATIENCE, asked).await.expect("a move");
 }
 
+/// Reads a tenant's feed until so many events of its own came; the sequences of all that came.
+async fn reader(node: Arc<Bench>, count: usize) -> Vec<u64> {
+    let all = Arc::new(Selection::all());
+    let mut feed = node.engine.feed(&tenant(ACME), FeedStart::Start, all).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.iter().filter(|(kind, _)| *kind).count() < count {
+        let page = feed.next(PAGE, PATIENCE).await.unwrap();
+        assert!(!page.events.is_empty() || !page.up_to_date, "waited in vain after {:?}", seen.last());
+        let kind = |one: &tidings_event::Event| !one.event_type.is_reserved();
+        seen.extend(page.events.iter().map(|one| (kind(&one.recorded.event), one.recorded.sequence.get())));
+    }
+    seen.into_iter().map(|(_, sequence)| sequence).collect()
+}
+
+async fn producer(node: Arc<Bench>, events: usize) {
+    for _ in 0..events {
+        node.engine.append(vec![event(ACME, "{}")]).await.expect("an append waits for a move");
+    }
+}
+
+/// A reader on each node, from now on, until so many events came.
+fn readers(nodes: &[&Arc<Bench>], count: usize) -> Vec<JoinHandle<Vec<u64>>> {
+    nodes.iter().map(|node| tokio::spawn(reader((*node).clone(), count))).collect()
+}
+
+/// Four producers, in turn on each node, of so many events each.
+fn producers(nodes: &[&Arc<Bench>], each: usize) -> Vec<JoinHandle<()>> {
+    nodes.iter().cycle().take(4).map(|node| tokio::spawn(producer((*node).clone(), each))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_moves_back_and_forth_under_load_and_nothing_is_lost_or_out_of_order() {
     const EACH: usize = 120;
@@ -53,34 +84,8 @@ async fn a_tenant_moves_back_and_forth_under_load_and_nothing_is_lost_or_out_of_
     bench.append(numbered(ACME, 1)).await;
     let (created, _) = bench.create(strict(&receiver.url)).await;
     let first = created.since.get() + 1;
-    // A reader on each node, from before the first move to the end.
-    let readers: Vec<_> = [&bench, &other]
-        .map(|node| {
-            let node = node.clone();
-            tokio::spawn(async move {
-                let all = Arc::new(Selection::all());
-                let mut feed = node.engine.feed(&tenant(ACME), FeedStart::Start, all).await.unwrap();
-                let mut seen = Vec::new();
-                while seen.iter().filter(|(kind, _)| *kind).count() < 4 * EACH + 1 {
-                    let page = feed.next(PAGE, PATIENCE).await.unwrap();
-                    assert!(!page.events.is_empty() || !page.up_to_date, "waited in vain after {:?}", seen.last());
-                    let kind = |one: &tidings_event::Event| !one.event_type.is_reserved();
-                    seen.extend(page.events.iter().map(|one| (kind(&one.recorded.event), one.recorded.sequence.get())));
-                }
-                seen.into_iter().map(|(_, sequence)| sequence).collect::<Vec<u64>>()
-            })
-        })
-        .into();
-    let producers: Vec<_> = (0..4)
-        .map(|producer| {
-            let node = if producer % 2 == 0 { bench.clone() } else { other.clone() };
-            tokio::spawn(async move {
-                for _ in 0..EACH {
-                    node.engine.append(vec![event(ACME, "{}")]).await.expect("an append waits for a move");
-                }
-            })
-        })
-        .collect();
+    let readers = readers(&[&bench, &other], 4 * EACH + 1);
+    let producers = producers(&[&bench, &other], EACH);
     // Each move comes once something was delivered after the one before.
     for round in 0..8_u32 {
         let node = if round % 3 == 0 { &other } else { &bench };
@@ -169,33 +174,8 @@ async fn a_tenant_moves_between_databases_under_load_and_nothing_is_lost_or_out_
     bench.append(numbered(ACME, 1)).await;
     let (created, _) = bench.create(strict(&receiver.url)).await;
     let first = created.since.get() + 1;
-    let readers: Vec<_> = [&bench, &other]
-        .map(|node| {
-            let node = node.clone();
-            tokio::spawn(async move {
-                let all = Arc::new(Selection::all());
-                let mut feed = node.engine.feed(&tenant(ACME), FeedStart::Start, all).await.unwrap();
-                let mut seen = Vec::new();
-                while seen.iter().filter(|(kind, _)| *kind).count() < 4 * EACH + 1 {
-                    let page = feed.next(PAGE, PATIENCE).await.unwrap();
-                    assert!(!page.events.is_empty() || !page.up_to_date, "waited in vain after {:?}", seen.last());
-                    let kind = |one: &tidings_event::Event| !one.event_type.is_reserved();
-                    seen.extend(page.events.iter().map(|one| (kind(&one.recorded.event), one.recorded.sequence.get())));
-                }
-                seen.into_iter().map(|(_, sequence)| sequence).collect::<Vec<u64>>()
-            })
-        })
-        .into();
-    let producers: Vec<_> = (0..4)
-        .map(|producer| {
-            let node = if producer % 2 == 0 { bench.clone() } else { other.clone() };
-            tokio::spawn(async move {
-                for _ in 0..EACH {
-                    node.engine.append(vec![event(ACME, "{}")]).await.expect("an append waits for a move");
-                }
-            })
-        })
-        .collect();
+    let readers = readers(&[&bench, &other], 4 * EACH + 1);
+    let producers = producers(&[&bench, &other], EACH);
     // Each move comes once something was delivered after the one before.
     let places = [5, 2, 6, 1, 5];
     for (round, partition) in places.into_iter().enumerate() {

@@ -67,7 +67,8 @@ pub(super) async fn list(lease: Lease, after: Option<&TenantId>, limit: usize) -
     rows.iter().map(row).collect()
 }
 
-fn row(row: &Row) -> Result<TenantRow> {
+/// From a row's first six columns, which every statement about tenants begins with.
+pub(super) fn row(row: &Row) -> Result<TenantRow> {
     let partition: i32 = row.try_get(2)?;
     Ok(TenantRow {
         no: TenantNo(row.try_get(0)?),

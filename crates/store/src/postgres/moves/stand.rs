@@ -1,11 +1,12 @@
 //! Where a tenant stands, as one database has it.
 
-use tidings_event::{PartitionId, Sequence, TenantId, TenantNo, Timestamp};
+use tidings_event::{PartitionId, Sequence, TenantId, TenantNo};
 use tokio_postgres::Row;
 
 use super::super::PostgresStore;
 use super::super::read::number;
 use super::super::routers::now;
+use super::super::tenants;
 use crate::row::{corrupt, unsigned};
 use crate::{Result, TenantRow};
 
@@ -71,17 +72,8 @@ impl PostgresStore {
     pub(crate) async fn standing(&self, tenant: TenantNo) -> Result<Option<Standing>> {
         let rows = self.connections.reader().await?.query(STANDING, &[&tenant.get()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let partition: i32 = row.try_get(2)?;
         Ok(Some(Standing {
-            row: TenantRow {
-                no: TenantNo(row.try_get(0)?),
-                id: TenantId::trusted(row.try_get::<_, &str>(1)?),
-                partition: PartitionId(u32::try_from(partition).map_err(|_| corrupt("partition"))?),
-                head: Sequence(unsigned(row.try_get(3)?)?),
-                floor: Sequence(unsigned(row.try_get(4)?)?),
-                created_at: Timestamp::from_micros(row.try_get(5)?),
-                is_moving: false,
-            },
+            row: tenants::row(row)?,
             leaving: passage(row, 6)?,
             arriving: passage(row, 10)?,
             verified: Sequence(unsigned(row.try_get::<_, Option<i64>>(14)?.unwrap_or(0))?),
